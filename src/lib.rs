@@ -1,0 +1,20 @@
+//! Gatehouse: a reverse proxy that puts passkey sign-in in front of web apps that know nothing of it.
+//!
+//! ```text
+//! bytes ─ gateway ─► facts ─► route ─► session? ─► decide() ─┬─ Forward(permit) ─► upstream
+//!                    one canonical     cookie +              ├─ Challenge ─► sign-in | step-up | re-enrol | 401
+//!                    reading           revocation view       ├─ Deny(reason)
+//!                                      (memory only)         └─ OwnPage ─► axum Router (/.gatehouse/…)
+//! ```
+//!
+//! Dependencies point downward: `cli`, `demo`, `server` → `gateway` → `sign_in`, `account`, `admin` → `web` →
+//! `core`, `snapshot` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
+//! `id`, `secret`, `clock` and the other small types.
+
+pub mod clock;
+pub mod email_address;
+pub mod id;
+pub mod method;
+pub mod network;
+pub mod secret;
+pub mod telemetry;

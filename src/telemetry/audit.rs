@@ -1,0 +1,190 @@
+//! The audit log: one closed set of events, each written in the same transaction as what it tells of.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{
+    clock::Timestamp,
+    id::{AccountId, CredentialId, RequestId, SessionId},
+    method::Method,
+    network::Network,
+};
+
+/// What happened, to whom, when, and where from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Whose account; `None` when no account is concerned or known.
+    pub account: Option<AccountId>,
+    /// The network the request came from; `None` at the command line.
+    pub network: Option<Network>,
+    /// The request; `None` at the command line.
+    pub request: Option<RequestId>,
+    /// What.
+    #[serde(flatten)]
+    pub event: AuditEvent,
+}
+
+/// Everything that matters to an account holder or an auditor. No secret, no address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// An account was made.
+    AccountCreated {
+        /// How.
+        by: Origin,
+    },
+    /// A one-time enrolment link was issued.
+    Invited {
+        /// Whether it was also mailed.
+        mailed: bool,
+    },
+    /// An account may no longer sign in; its sessions ended.
+    AccountDisabled,
+    /// An account may sign in again.
+    AccountEnabled,
+    /// An account and all it had is gone.
+    AccountDeleted,
+    /// A sign-in mail was accepted for sending.
+    SignInMailRequested,
+    /// Somebody signed in.
+    SignedIn {
+        /// How.
+        method: Method,
+        /// The new session.
+        session: SessionId,
+        /// Whether it is restricted until re-enrolment.
+        restricted: bool,
+    },
+    /// A sign-in was refused.
+    SignInRefused {
+        /// The method tried.
+        method: Method,
+        /// Why.
+        reason: Refusal,
+    },
+    /// A passkey was saved; the session's restriction, if any, was lifted.
+    PasskeyEnrolled {
+        /// The new passkey.
+        credential: CredentialId,
+        /// The session it gave.
+        session: SessionId,
+    },
+    /// Saving a passkey was refused.
+    EnrolmentRefused {
+        /// Why.
+        reason: Refusal,
+    },
+    /// A passkey's label was changed.
+    PasskeyRenamed {
+        /// Which.
+        credential: CredentialId,
+    },
+    /// A passkey was removed and the sessions it opened ended.
+    PasskeyRemoved {
+        /// Which.
+        credential: CredentialId,
+    },
+    /// A fresh user-verified assertion raised a session.
+    SteppedUp {
+        /// The new session id.
+        session: SessionId,
+    },
+    /// A step-up was refused.
+    StepUpRefused {
+        /// Why.
+        reason: Refusal,
+    },
+    /// A person signed out.
+    SignedOut {
+        /// Of which session.
+        session: SessionId,
+    },
+    /// A person signed out everywhere.
+    SignedOutEverywhere,
+    /// An operator ended sessions.
+    SessionsRevoked {
+        /// Which.
+        scope: RevocationScope,
+    },
+    /// An operator issued a session at the command line.
+    SessionIssued {
+        /// The session.
+        session: SessionId,
+    },
+    /// A new session signing key is in use.
+    KeyRotated {
+        /// Its key id.
+        kid: String,
+    },
+}
+
+/// Who made an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// An operator's invitation.
+    Invitation,
+    /// The person, by verifying an address that may enrol itself.
+    SelfEnrolment,
+}
+
+/// Which sessions an operator ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationScope {
+    /// One session.
+    One,
+    /// All of one account.
+    Account,
+    /// All there are.
+    All,
+}
+
+/// Why something was refused; the same words in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// Too many attempts.
+    Throttled,
+    /// The proof did not verify.
+    NotVerified,
+    /// A passkey that is not saved here.
+    UnknownCredential,
+    /// A passkey of another account than the one asked for.
+    ForeignCredential,
+    /// The code was wrong.
+    WrongCode,
+    /// The fifth wrong code ended the attempt.
+    TooManyWrongCodes,
+    /// Expired, superseded, already used, or never issued.
+    NotRedeemable,
+    /// Opened in another browser than the one that asked.
+    OtherBrowser,
+    /// The account is disabled.
+    AccountDisabled,
+    /// The passkey is saved already.
+    AlreadySaved,
+    /// The method is not offered here.
+    MethodDisabled,
+}
+
+impl AuditRecord {
+    /// Writes the record to the log stream as well, for those who collect it from there.
+    pub fn log(&self) {
+        // An event is plain data and serialises; were it not to, the store still has the record.
+        let Ok(Json::Object(mut details)) = serde_json::to_value(&self.event) else {
+            return;
+        };
+        let event = details.remove("event");
+        tracing::info!(
+            target: "audit",
+            event = event.as_ref().and_then(Json::as_str),
+            account = self.account.map(display),
+            network = self.network.map(display),
+            request_id = self.request.map(display),
+            details = (!details.is_empty()).then(|| display(Json::Object(details))),
+        );
+    }
+}

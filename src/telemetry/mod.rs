@@ -1,0 +1,30 @@
+//! Logs and the audit log.
+
+pub mod access;
+pub mod audit;
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging to standard error. `GATEHOUSE_LOG` sets what is shown, in the syntax of
+/// `tracing-subscriber`'s `EnvFilter`; the default tells the story and leaves out the proxy's own chatter.
+pub fn start_logging(format: LogFormat, default_filter: &str) {
+    let filter =
+        EnvFilter::try_from_env("GATEHOUSE_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // An error says that a test has set up logging already.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
