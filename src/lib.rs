@@ -16,5 +16,6 @@ pub mod email_address;
 pub mod id;
 pub mod method;
 pub mod network;
+pub mod policy;
 pub mod secret;
 pub mod telemetry;
