@@ -12,6 +12,7 @@
 //! `id`, `secret`, `clock` and the other small types.
 
 pub mod clock;
+pub mod config;
 pub mod email_address;
 pub mod id;
 pub mod method;

@@ -1,0 +1,319 @@
+//! `[[route]]`: what each request needs and where it goes.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+
+use super::people;
+use crate::{
+    config::{
+        file::{self, AccessLevel, At, File, HttpMethod, List, Section, Tolerated},
+        findings::{Finding, Findings},
+        suggestion::nearest,
+    },
+    email_address::EmailAddress,
+    policy::{
+        route::{Access, Allow, HostPattern, PathPattern, Route, RouteTable},
+        target::Ambiguities,
+    },
+};
+
+/// The route table.
+pub(super) fn table(file: &File, findings: &mut Findings<'_>) -> Option<Arc<RouteTable>> {
+    if file.route.is_empty() {
+        let nowhere = At::from(());
+        let finding = Finding::new("missing")
+            .expected("at least one [[route]]: nothing is forwarded that no route names");
+        findings.missing(&nowhere, "route", finding);
+        return None;
+    }
+    let routes: Vec<_> = file
+        .route
+        .iter()
+        .map(|section| route(section, file, findings))
+        .collect();
+    let table = RouteTable::new(routes.into_iter().collect::<Option<_>>()?);
+    for (index, earlier) in table.unreachable() {
+        let line = findings.line(&file.route[earlier]);
+        let problem =
+            format!("can never match: the route in line {line} takes all of its requests");
+        findings.warning(&file.route[index], Finding::new(problem));
+    }
+    Some(Arc::new(table))
+}
+
+/// The host of a route in lower case, unless it has a wildcard or cannot be read.
+pub(super) fn exact_host(host: &At<String>) -> Option<String> {
+    let pattern = HostPattern::parse(&host.value).ok()?;
+    (!pattern.as_str().starts_with('*')).then(|| pattern.as_str().to_owned())
+}
+
+fn route(
+    section: &Section<file::Route>,
+    file: &File,
+    findings: &mut Findings<'_>,
+) -> Option<Route> {
+    let route = &section.value;
+    let host = route
+        .host
+        .as_ref()
+        .map(|host| read(host, HostPattern::parse, findings));
+    let path = read(&route.path, PathPattern::parse, findings);
+    let methods = methods(route.methods.as_ref(), findings);
+    let access = access(section, findings);
+    let allow = allow(route, findings);
+    let upstream = upstream_index(section, file, findings);
+    Some(Route {
+        host: host.map_or(Some(None), |host| host.map(Some))?,
+        path: path?,
+        methods: methods?,
+        access: access?,
+        allow: allow?,
+        tolerate: Ambiguities {
+            encoded_slash: tolerates(route, Tolerated::EncodedSlash),
+            double_encoding: tolerates(route, Tolerated::DoubleEncoding),
+        },
+        upstream: upstream?,
+        line: findings.line(section),
+    })
+}
+
+fn tolerates(route: &file::Route, what: Tolerated) -> bool {
+    route.tolerate.value.iter().any(|named| named.value == what)
+}
+
+fn read<T>(
+    text: &At<String>,
+    parse: fn(&str) -> Result<T, String>,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
+    match parse(&text.value) {
+        Ok(value) => Some(value),
+        Err(problem) => {
+            findings.error(text, Finding::new(problem));
+            None
+        }
+    }
+}
+
+fn methods(list: Option<&List<HttpMethod>>, findings: &mut Findings<'_>) -> Option<Vec<Method>> {
+    let Some(list) = list else {
+        return Some(Vec::new());
+    };
+    // An empty list means every method in the table; whoever wrote one meant none or forgot it.
+    let filled = findings.filled(
+        list,
+        "at least one method; without the key every method matches",
+    );
+    filled.then(|| {
+        list.value
+            .iter()
+            .map(|method| http_method(method.value))
+            .collect()
+    })
+}
+
+fn http_method(method: HttpMethod) -> Method {
+    match method {
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Patch => Method::PATCH,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Options => Method::OPTIONS,
+    }
+}
+
+fn access(section: &Section<file::Route>, findings: &mut Findings<'_>) -> Option<Access> {
+    let route = &section.value;
+    let access = match (route.access.value, &route.max_age) {
+        (AccessLevel::StepUp, Some(max_age)) => {
+            let max_age = max_age.value.duration();
+            return Some(Access::StepUp { max_age });
+        }
+        (AccessLevel::StepUp, None) => {
+            let finding = Finding::new("missing, and access is \"step_up\"")
+                .expected("a duration such as \"5m\"");
+            findings.missing(section, "max_age", finding);
+            return None;
+        }
+        (AccessLevel::Public, _) => Access::Public,
+        (AccessLevel::SignedIn, _) => Access::SignedIn,
+        (AccessLevel::Full, _) => Access::Full,
+    };
+    if let Some(max_age) = &route.max_age {
+        findings.error(
+            max_age,
+            Finding::new("has no effect").expected("it with access = \"step_up\" alone"),
+        );
+    }
+    Some(access)
+}
+
+fn allow(route: &file::Route, findings: &mut Findings<'_>) -> Option<Allow> {
+    let Some(section) = &route.allow else {
+        return Some(Allow::default());
+    };
+    if route.access.value == AccessLevel::Public {
+        let problem = "a public route asks nobody who they are";
+        findings.error(
+            section,
+            Finding::new(problem).expected("it with any other access"),
+        );
+        return None;
+    }
+    let file::Allow {
+        groups,
+        emails,
+        email_domains,
+    } = &*section.value;
+    // The table reads three empty lists as anyone.
+    if groups.is_none()
+        && emails.is_none()
+        && email_domains.is_none()
+        && !findings.had_keys(section)
+    {
+        let finding =
+            Finding::new("names nobody").expected("`groups`, `emails` or `email_domains`");
+        findings.error(section, finding);
+        return None;
+    }
+    let groups = groups
+        .as_ref()
+        .map_or(Some(Vec::new()), |list| group_names(list, findings));
+    let emails = emails
+        .as_ref()
+        .map_or(Some(Vec::new()), |list| addresses(list, findings));
+    let email_domains = email_domains
+        .as_ref()
+        .map_or(Some(Vec::new()), |list| people::domains(list, findings));
+    Some(Allow {
+        groups: groups?,
+        emails: emails?,
+        email_domains: email_domains?,
+    })
+}
+
+fn group_names(list: &List<String>, findings: &mut Findings<'_>) -> Option<Vec<String>> {
+    // Upstreams get groups joined by commas: a name with one would read as two.
+    let accepted = "the name of a group, without comma or control character";
+    let filled = findings.filled(list, accepted);
+    for name in &list.value {
+        if name.value.trim().is_empty() || name.value.contains(|c: char| c == ',' || c.is_control())
+        {
+            findings.error(name, Finding::value(accepted));
+        }
+    }
+    filled.then(|| list.value.iter().map(|name| name.value.clone()).collect())
+}
+
+fn addresses(list: &List<String>, findings: &mut Findings<'_>) -> Option<Vec<EmailAddress>> {
+    let accepted = "an email address such as \"ann@example.com\"";
+    let filled = findings.filled(list, accepted);
+    let mut addresses = Vec::new();
+    for text in &list.value {
+        match EmailAddress::parse(&text.value) {
+            Some(address) => addresses.push(address),
+            None => findings.error(text, Finding::value(accepted)),
+        }
+    }
+    filled.then_some(addresses)
+}
+
+fn upstream_index(
+    section: &Section<file::Route>,
+    file: &File,
+    findings: &mut Findings<'_>,
+) -> Option<usize> {
+    let wanted = section.value.upstream.as_ref();
+    let wanted = findings.required(wanted, section, "upstream", "the name of an [[upstream]]")?;
+    let names: Vec<Option<&str>> = file
+        .upstream
+        .iter()
+        .map(|section| section.value.name.as_ref().map(|name| name.value.as_str()))
+        .collect();
+    let found = names.iter().position(|name| *name == Some(&wanted.value));
+    if found.is_none() {
+        let known: Vec<&str> = names.into_iter().flatten().collect();
+        let listed: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
+        let accepted = match listed.join(", ") {
+            none if none.is_empty() => {
+                "the name of an [[upstream]], of which there is none".to_owned()
+            }
+            names => format!("the name of an [[upstream]]: {names}"),
+        };
+        let finding = Finding::new("unknown upstream").expected(accepted);
+        findings.error(wanted, finding.suggest(nearest(&wanted.value, known)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::compile::fixture::{APP, PARTY, ROUTE, assert_found};
+
+    #[test]
+    fn each_rule_of_routes_is_held() {
+        for (text, expected) in [
+            (
+                "[[route]]\nupstream = \"app\"\npath = \"/.gatehouse/x\"",
+                "route[1].path = \"/.gatehouse/x\":",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nhost = \"a:80\"",
+                "route[1].host = \"a:80\":",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nmethods = []",
+                "route[1].methods: empty list",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\naccess = \"step_up\"",
+                "route[1].max_age: missing",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nmax_age = \"5m\"",
+                "route[1].max_age = \"5m\": has no effect",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nallow = {}",
+                "route[1].allow: names nobody",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nallow.groups = []",
+                "route[1].allow.groups: empty list",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nallow.groups = [\"a,b\"]",
+                "allow.groups[0] = \"a,b\": wrong value",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nallow.groups = 5",
+                "route[1].allow.groups = 5: wrong type",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nallow.emails = [\"ann\"]",
+                "allow.emails[0] = \"ann\": wrong value",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nallow.email_domains = [\"@b\"]",
+                "allow.email_domains[0] = \"@b\": wrong",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\naccess = \"public\"\nallow.groups = [\"a\"]",
+                "route[1].allow: a public route asks nobody",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nhost = \"app.example.com\"\npath = \"/x\"",
+                "f:9:1: warning: route[1]: can never match: the route in line 6 takes all of its requests",
+            ),
+        ] {
+            assert_found(&format!("{PARTY}{APP}{ROUTE}{text}\n"), expected);
+        }
+        assert_found(
+            &format!("{PARTY}origins = [\"https://example.com\"]\n"),
+            "f: route: missing; expected at least one",
+        );
+    }
+}

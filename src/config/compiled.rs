@@ -1,0 +1,330 @@
+//! The configuration as the running program reads it: every value parsed, every reference resolved.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::http::HeaderName;
+
+use crate::{email_address::EmailAddress, policy::route::RouteTable, secret::ServerSecret};
+
+/// One whole, consistent configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it came from; relative paths in it were resolved against its folder.
+    pub file: PathBuf,
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// Certificates; empty means plain HTTP (behind something that ends TLS, or on loopback).
+    pub tls: Vec<TlsFiles>,
+    /// Where the root secret is.
+    pub secret: SecretSource,
+    /// Name and logo for the pages.
+    pub branding: Branding,
+    /// The WebAuthn relying party.
+    pub relying_party: RelyingParty,
+    /// Where state is kept.
+    pub store: StoreLocation,
+    /// How mail leaves; `None` when no method needs it.
+    pub mail: Option<MailConfig>,
+    /// Limits of sessions.
+    pub session: SessionLimits,
+    /// How people may sign in.
+    pub methods: Methods,
+    /// How accounts come to be.
+    pub enrolment: Enrolment,
+    /// What upstreams are told about the person.
+    pub identity: Identity,
+    /// Where requests may go; routes hold indices into this.
+    pub upstreams: Vec<Upstream>,
+    /// What each request needs, and where it goes.
+    pub routes: Arc<RouteTable>,
+}
+
+/// A certificate chain and its key, PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// Chain, leaf first.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// Where `server.secret` comes from.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// The file or the environment named it.
+    Given(ServerSecret),
+    /// Kept in this file beside the store, made on first start.
+    Generated(PathBuf),
+}
+
+/// How the pages look like the operator's own.
+#[derive(Clone, Debug)]
+pub struct Branding {
+    /// Shown in titles and mails; `relying_party.name`.
+    pub name: String,
+    /// The logo's bytes and media type.
+    pub logo: Option<Logo>,
+    /// Accent colour, `#rrggbb` in lower case.
+    pub accent: Option<String>,
+}
+
+/// A logo, read when the configuration was.
+#[derive(Clone, Debug)]
+pub struct Logo {
+    /// `image/svg+xml`, `image/png` or `image/webp`.
+    pub media_type: &'static str,
+    /// The file.
+    pub bytes: Arc<[u8]>,
+}
+
+/// The WebAuthn relying party.
+#[derive(Clone, Debug)]
+pub struct RelyingParty {
+    /// Domain that passkeys belong to.
+    pub id: String,
+    /// Shown by authenticators.
+    pub name: String,
+    /// Origins at which people reach the gateway, at least one. The first is the default for links.
+    pub origins: Vec<Origin>,
+}
+
+/// Scheme, host and port, as a browser writes them in `Origin`: `https://app.example.com:8443`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Origin {
+    url: url::Url,
+}
+
+/// Where state is kept.
+#[derive(Clone, Debug)]
+pub enum StoreLocation {
+    /// One SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// How mail leaves.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// By what.
+    pub transport: MailTransport,
+    /// Sender, `Name <address>` or an address.
+    pub from: lettre::message::Mailbox,
+}
+
+/// By what mail leaves.
+#[derive(Clone)]
+pub enum MailTransport {
+    /// An SMTP server.
+    Smtp {
+        /// Name or address; certificates are verified against it.
+        host: String,
+        /// Port.
+        port: u16,
+        /// How the connection is protected.
+        security: SmtpSecurity,
+        /// User and password.
+        credentials: Option<(String, String)>,
+        /// A PEM file of authorities to trust besides the system's.
+        ca: Option<PathBuf>,
+    },
+    /// One file per mail in this folder, for trying out and for tests.
+    Folder(PathBuf),
+}
+
+/// How an SMTP connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// STARTTLS, required (RFC 3207).
+    StartTls,
+    /// TLS from the first byte (RFC 8314 §3).
+    Implicit,
+    /// None; accepted for loopback addresses alone.
+    Plain,
+}
+
+/// Limits of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Absolute end, counted from the sign-in.
+    pub lifetime: Duration,
+    /// End when unused for so long.
+    pub idle: Duration,
+}
+
+/// How people may sign in.
+#[derive(Clone, Debug)]
+pub struct Methods {
+    /// By passkey.
+    pub passkey: bool,
+    /// By a link or code sent by mail.
+    pub email: Option<EmailMethod>,
+}
+
+/// Sign-in by mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmailMethod {
+    /// How long link and code are good for.
+    pub lifespan: Duration,
+    /// Whether the session is restricted until re-enrolment.
+    pub grants: Grant,
+}
+
+/// What a fallback method gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// A session held to low-stakes operations until a passkey is saved.
+    Restricted,
+    /// A full session.
+    Full,
+}
+
+/// How accounts come to be.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// Who may.
+    pub mode: EnrolmentMode,
+    /// How long an invitation is good for.
+    pub invitation_lifespan: Duration,
+}
+
+/// Who may have an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnrolmentMode {
+    /// Those an operator invited.
+    Invite,
+    /// Anyone who proves an address.
+    Open,
+    /// Anyone who proves an address in one of these domains (lower case).
+    Domains(Vec<String>),
+}
+
+/// What upstreams are told about the person.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Which families of headers.
+    pub presets: Vec<IdentityPreset>,
+}
+
+/// A family of identity headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityPreset {
+    /// `Remote-User`, `Remote-Email`, `Remote-Name`, `Remote-Groups`.
+    Remote,
+    /// `X-Forwarded-User`, `X-Forwarded-Email`, `X-Forwarded-Preferred-Username`, `X-Forwarded-Groups`.
+    XForwarded,
+    /// `X-Auth-Request-User`, `X-Auth-Request-Email`, `X-Auth-Request-Preferred-Username`, `X-Auth-Request-Groups`.
+    XAuthRequest,
+}
+
+/// A legacy app.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its name in the file.
+    pub name: String,
+    /// Its servers, tried in turn; at least one.
+    pub servers: Vec<SocketAddr>,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest silence while an answer is awaited or read. WebSockets are exempt.
+    pub read_timeout: Duration,
+}
+
+impl Origin {
+    /// `None` unless `text` is `http` or `https`, a host name, and at most a port. Plain `http` is for
+    /// loopback names, where browsers offer passkeys too.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = url::Url::parse(text).ok()?;
+        let host = url.domain()?;
+        let loopback = host == "localhost" || host.ends_with(".localhost");
+        let bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+        (bare && scheme).then_some(Self { url })
+    }
+
+    /// As in an `Origin` header.
+    pub fn as_str(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// As the WebAuthn library wants it.
+    pub fn url(&self) -> &url::Url {
+        &self.url
+    }
+
+    /// The host name, lower case.
+    pub fn host(&self) -> &str {
+        self.url.domain().unwrap_or_default()
+    }
+
+    /// The address of a path on this origin. `path` begins with a slash.
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.as_str())
+    }
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The password stays out of logs.
+impl std::fmt::Debug for MailTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Smtp { host, port, .. } => write!(f, "smtp {host}:{port}"),
+            Self::Folder(folder) => write!(f, "folder {}", folder.display()),
+        }
+    }
+}
+
+impl RelyingParty {
+    /// The configured origin of a host, else the first: links never come from request headers.
+    pub fn origin_for(&self, host: &str) -> &Origin {
+        self.origins
+            .iter()
+            .find(|origin| origin.host() == host)
+            .unwrap_or(&self.origins[0])
+    }
+}
+
+impl EnrolmentMode {
+    /// Whether someone who proves `address` may have an account without an invitation.
+    pub fn admits(&self, address: &EmailAddress) -> bool {
+        match self {
+            Self::Invite => false,
+            Self::Open => true,
+            Self::Domains(domains) => domains.iter().any(|domain| domain == address.domain()),
+        }
+    }
+}
+
+impl IdentityPreset {
+    /// Header names for login, address, display name and groups, in this order.
+    pub fn headers(self) -> [HeaderName; 4] {
+        match self {
+            Self::Remote => [
+                "remote-user",
+                "remote-email",
+                "remote-name",
+                "remote-groups",
+            ],
+            Self::XForwarded => [
+                "x-forwarded-user",
+                "x-forwarded-email",
+                "x-forwarded-preferred-username",
+                "x-forwarded-groups",
+            ],
+            Self::XAuthRequest => [
+                "x-auth-request-user",
+                "x-auth-request-email",
+                "x-auth-request-preferred-username",
+                "x-auth-request-groups",
+            ],
+        }
+        .map(HeaderName::from_static)
+    }
+}

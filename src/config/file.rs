@@ -1,0 +1,60 @@
+//! The configuration file: one TOML document. These doc comments are the reference; `config/reference.md`
+//! and `config/schema.json` are made from them.
+//!
+//! A key that must be given is an `Option` here and is asked for when the file is compiled, so that it is
+//! reported together with everything else.
+
+mod people;
+mod route;
+mod site;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use self::{
+    people::{
+        EmailMethod, Enrolment, Grants, Identity, Methods, Mode, PasskeyMethod, Preset, Session,
+    },
+    route::{AccessLevel, Allow, HttpMethod, Route, Tolerated, Upstream},
+    site::{Mail, RelyingParty, Server, Store, Tls},
+};
+pub use super::{
+    at::At,
+    table::Table,
+    value::{Colour, Listen, NoHold, OneProof, Period, SecretText, ServerAddress, StoreUrl},
+};
+
+/// A list whose elements know their places.
+pub type List<T> = At<Vec<At<T>>>;
+
+/// A table with its place, so that a missing key can be reported there.
+pub type Section<T> = At<Table<T>>;
+
+/// Durations are written `"90s"`, `"15m"`, `"12h"` or `"7d"`. Relative paths start at the folder of the
+/// file. Unknown keys are errors. `gatehouse check` lists every problem at once.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Gatehouse configuration", extend("required" = ["relying_party", "upstream", "route"]))]
+pub struct File {
+    /// Where the gateway listens.
+    pub server: Table<Server>,
+    /// The site as passkeys and people know it.
+    pub relying_party: Section<RelyingParty>,
+    /// Where state is kept.
+    pub store: Table<Store>,
+    /// How mail leaves. Without this table nothing is sent and nobody signs in by email.
+    pub mail: Option<Section<Mail>>,
+    /// Limits of sessions.
+    pub session: Table<Session>,
+    /// The ways to sign in.
+    pub methods: Table<Methods>,
+    /// How accounts come to be.
+    pub enrolment: Table<Enrolment>,
+    /// What upstreams are told about the person.
+    pub identity: Table<Identity>,
+    /// The apps behind the gateway, one table each.
+    pub upstream: Vec<Section<Upstream>>,
+    /// What each request needs and where it goes, one table each. They are read from top to bottom and the
+    /// first that matches host, path and method wins. A request that none matches gets 404.
+    pub route: Vec<Section<Route>>,
+}
