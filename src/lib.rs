@@ -19,4 +19,5 @@ pub mod method;
 pub mod network;
 pub mod policy;
 pub mod secret;
+pub mod store;
 pub mod telemetry;

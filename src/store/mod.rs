@@ -1,0 +1,264 @@
+//! What Gatehouse remembers, as one trait of whole transactions.
+//!
+//! Each method is one atomic step: it happens with its audit record, or not at all. Single use (of a link,
+//! a code, an invitation, a ceremony) is a conditional statement inside the step that it pays for, so two
+//! concurrent redemptions give one session. Secrets arrive here as digests or sealed. Start with
+//! [`Store::start_session`]; every implementation must pass the rules in `conformance`.
+
+#[cfg(test)]
+pub mod conformance;
+mod records;
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+pub use records::*;
+
+use crate::{
+    clock::Timestamp,
+    email_address::EmailAddress,
+    id::{AccountId, CredentialId, EmailAttemptId, MailId, SessionId},
+    secret::Digest,
+    telemetry::audit::AuditRecord,
+};
+
+/// The store could not do what was asked. Nothing was half-written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Locked, full, unreachable: the same call may succeed later.
+    #[error("the store cannot {action} now")]
+    Unavailable {
+        /// What was attempted.
+        action: &'static str,
+        /// The driver's reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A stored row does not read as what it should be.
+    #[error("the store holds a {what} that cannot be read")]
+    Corrupt {
+        /// Which kind of row.
+        what: &'static str,
+    },
+    /// A later Gatehouse has written here; this one could misread what it says.
+    #[error(
+        "the store was written by a newer Gatehouse (schema {found}; this one knows up to {known})"
+    )]
+    Newer {
+        /// The version of the schema found.
+        found: usize,
+        /// The latest that this Gatehouse knows.
+        known: usize,
+    },
+}
+
+/// Result of a store call.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A place that remembers. Implementations are safe to share between threads and, where the medium allows,
+/// between processes: the command line works beside a running server.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ── accounts ───────────────────────────────────────────────────────────────────────────────────
+
+    /// Adds an account, and its invitation if there is one.
+    async fn create_account(
+        &self,
+        account: &Account,
+        invitation: Option<&Invitation>,
+        audit: &AuditRecord,
+    ) -> Result<Creation>;
+
+    /// Gives an existing account a new invitation, which supersedes its older ones. `false` if there is no
+    /// such account.
+    async fn invite(
+        &self,
+        account: AccountId,
+        invitation: &Invitation,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
+    /// The account whose unspent, unexpired invitation has this digest. Spends nothing.
+    async fn invited_account(&self, invitation: &Digest, now: Timestamp)
+    -> Result<Option<Account>>;
+
+    /// Looks an account up.
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>>;
+
+    /// All accounts, by login.
+    async fn accounts(&self) -> Result<Vec<Account>>;
+
+    /// Disables or enables an account. Disabling ends its sessions. `false` if there is no such account.
+    async fn set_account_state(
+        &self,
+        account: AccountId,
+        state: AccountState,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
+    /// Removes an account with its passkeys, sessions and pending mails. Its audit records stay.
+    async fn delete_account(&self, account: AccountId, audit: &AuditRecord) -> Result<bool>;
+
+    // ── passkeys ───────────────────────────────────────────────────────────────────────────────────
+
+    /// The passkeys of an account, oldest first.
+    async fn credentials(&self, account: AccountId) -> Result<Vec<Credential>>;
+
+    /// One passkey, whosever it is.
+    async fn credential(&self, id: &CredentialId) -> Result<Option<Credential>>;
+
+    /// Changes a label. `false` if this account has no such passkey.
+    async fn rename_credential(
+        &self,
+        account: AccountId,
+        id: &CredentialId,
+        label: &str,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
+    /// Removes a passkey with all that goes with it. `false` if this account has no such passkey.
+    async fn remove_credential(
+        &self,
+        removal: &CredentialRemoval,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
+    // ── sessions ───────────────────────────────────────────────────────────────────────────────────
+
+    /// Spends a proof and starts the session it pays for, with all that goes with it: a new account, a new
+    /// passkey, a passkey's counter, the end of the session that is replaced. The one way to a session.
+    async fn start_session(&self, start: &SessionStart, audit: &AuditRecord) -> Result<Started>;
+
+    /// Notes that a session is in use and gives it back, unless it has ended, was idle longer than
+    /// `idle_since` allows (`last_seen_at` before it), is past its absolute end, or its account is gone or
+    /// disabled.
+    async fn renew_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        idle_since: Timestamp,
+    ) -> Result<Option<SessionRecord>>;
+
+    /// A session that has not ended or expired by `now`. Changes nothing.
+    async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionRecord>>;
+
+    /// The live sessions of one account or of all, newest first.
+    async fn sessions(
+        &self,
+        account: Option<AccountId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionRecord>>;
+
+    /// Ends one session, of `account` if that is given. `false` if there was none alive.
+    async fn end_session(
+        &self,
+        id: SessionId,
+        account: Option<AccountId>,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
+    /// Ends the sessions of one account, or all there are. Gives their number.
+    async fn end_sessions(&self, account: Option<AccountId>, audit: &AuditRecord) -> Result<u64>;
+
+    // ── sign-in by email ───────────────────────────────────────────────────────────────────────────
+
+    /// Records a request for a sign-in mail together with the mail; it supersedes the address's older ones.
+    /// Nothing is written when its account is gone by now.
+    async fn begin_email_attempt(
+        &self,
+        attempt: &EmailAttempt,
+        mail: &OutboxMail,
+        audit: &AuditRecord,
+    ) -> Result<()>;
+
+    /// The open attempt whose link has this digest. Spends nothing.
+    async fn email_attempt_by_link(
+        &self,
+        link: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<EmailAttempt>>;
+
+    /// Tries a code against an attempt that `browser` began. A wrong one counts; the
+    /// [`EmailAttempt::MAX_WRONG_CODES`]th ends the attempt. The right one spends nothing yet.
+    async fn try_email_code(
+        &self,
+        id: EmailAttemptId,
+        browser: &Digest,
+        code: &Digest,
+        now: Timestamp,
+    ) -> Result<CodeTry>;
+
+    // ── outgoing mail ──────────────────────────────────────────────────────────────────────────────
+
+    /// Puts a mail into the outbox, unless its account is gone by now.
+    async fn enqueue_mail(&self, mail: &OutboxMail) -> Result<()>;
+
+    /// Takes one mail that is due, hiding it from other takers until `lease_end`. Drops those that are no
+    /// longer worth sending. A mail whose taker died comes back when the lease ends.
+    async fn take_due_mail(
+        &self,
+        now: Timestamp,
+        lease_end: Timestamp,
+    ) -> Result<Option<OutboxMail>>;
+
+    /// Forgets a mail that was sent or can never be.
+    async fn finish_mail(&self, id: MailId) -> Result<()>;
+
+    /// Puts a mail back until `due_at`, counting one more failed try.
+    async fn postpone_mail(&self, id: MailId, due_at: Timestamp) -> Result<()>;
+
+    /// When the next mail falls due, and how many wait.
+    async fn outbox_state(&self) -> Result<OutboxState>;
+
+    // ── keys, changes, audit ───────────────────────────────────────────────────────────────────────
+
+    /// The sealed signing keys, newest first.
+    async fn keys(&self) -> Result<Vec<StoredKey>>;
+
+    /// Adds a key. `only_if_none` makes the first start of two nodes agree on one key: `false` then means
+    /// that another was there before.
+    async fn add_key(
+        &self,
+        key: &StoredKey,
+        only_if_none: bool,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
+    /// The last position of the change feed.
+    async fn last_change(&self) -> Result<ChangePosition>;
+
+    /// What changed after a position, oldest first, and the position reached.
+    async fn changes_since(
+        &self,
+        position: ChangePosition,
+    ) -> Result<(Vec<Change>, ChangePosition)>;
+
+    /// What changed at or after a moment, oldest first: what a starting node must know.
+    async fn changes_from(&self, moment: Timestamp) -> Result<Vec<Change>>;
+
+    /// Writes an audit record of something that changed nothing else (a refusal).
+    async fn record(&self, audit: &AuditRecord) -> Result<()>;
+
+    /// The newest audit records of one account or of all, newest first.
+    async fn audit(&self, account: Option<AccountId>, limit: u32) -> Result<Vec<AuditRecord>>;
+
+    /// Forgets what has served: ended sessions, spent proofs past their expiry, old changes. Audit records
+    /// stay. Gives the number of rows removed.
+    async fn forget_before(&self, moment: Timestamp) -> Result<u64>;
+
+    /// Whether the store would take a write now. Writes nothing.
+    async fn ping(&self) -> Result<()>;
+}
+
+/// How to find an account.
+#[derive(Clone, Debug)]
+pub enum AccountKey {
+    /// By id.
+    Id(AccountId),
+    /// By WebAuthn user handle.
+    UserHandle(crate::id::UserHandle),
+    /// By verified or invited address.
+    Email(EmailAddress),
+    /// By login name.
+    Login(String),
+}

@@ -1,0 +1,307 @@
+//! The data that the store takes and gives.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    clock::Timestamp,
+    email_address::EmailAddress,
+    id::{AccountId, CeremonyId, CredentialId, EmailAttemptId, MailId, SessionId, UserHandle},
+    method::Method,
+    network::Network,
+    secret::Digest,
+};
+
+/// A person's account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// What authenticators know it by.
+    pub user_handle: UserHandle,
+    /// The login name, unique: the address unless one was given.
+    pub login: String,
+    /// The address, unique, if there is one. An operator gave it or the person proved it; there is no third
+    /// way in, so policy and upstreams may rely on it.
+    pub email: Option<EmailAddress>,
+    /// When the address was proved by a link or code sent there; `None` while only an
+    /// operator's word stands for it.
+    pub email_verified_at: Option<Timestamp>,
+    /// The person's name for pages and `Remote-Name`.
+    pub name: Option<String>,
+    /// Group names, sorted, without duplicates.
+    pub groups: Vec<String>,
+    /// Whether it may sign in.
+    pub state: AccountState,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Whether an account may sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountState {
+    /// It may.
+    Active,
+    /// It may not, and has no session.
+    Disabled,
+}
+
+/// What came of adding an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// It was added.
+    Created,
+    /// Another account has this login name.
+    LoginTaken,
+    /// Another account has this address.
+    EmailTaken,
+}
+
+/// A one-time link by which an account's first passkey is saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Of the link's token.
+    pub digest: Digest,
+    /// From then on it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
+/// A saved passkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Its id, unique over all accounts.
+    pub id: CredentialId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Public key, counter and flags, as the WebAuthn library keeps them (JSON). No secret.
+    pub material: String,
+    /// What the person calls it.
+    pub label: String,
+    /// The authenticator's model (WebAuthn L3 §6.5.1); `None` when it did not say.
+    pub aaguid: Option<Uuid>,
+    /// Whether it may be synced between devices (WebAuthn L3 §6.1.3, BE).
+    pub backup_eligible: bool,
+    /// Whether it is synced now (BS).
+    pub backup_state: bool,
+    /// When it was saved.
+    pub created_at: Timestamp,
+    /// When it last signed in or stepped up.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// What changes in a passkey when it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialUse {
+    /// Which.
+    pub id: CredentialId,
+    /// Its material with the new counter and flags.
+    pub material: String,
+    /// Whether it is synced now.
+    pub backup_state: bool,
+}
+
+/// A passkey to remove and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialRemoval {
+    /// Whose.
+    pub account: AccountId,
+    /// Which.
+    pub credential: CredentialId,
+    /// Every session that it opened or raised ends, but this one.
+    pub keep: Option<SessionId>,
+    /// A mail that tells the person of it.
+    pub notice: Option<OutboxMail>,
+}
+
+/// One session, as it is remembered. Its tokens are minted from this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionRecord {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// How it began.
+    pub method: Method,
+    /// When the person proved who they are.
+    pub authenticated_at: Timestamp,
+    /// Whether it is held to low-stakes operations until a passkey is saved.
+    pub restricted: bool,
+    /// When a fresh passkey check last raised it.
+    pub stepped_up_at: Option<Timestamp>,
+    /// The passkey that opened or raised it; its removal ends the session.
+    pub credential: Option<CredentialId>,
+    /// When this id was made.
+    pub created_at: Timestamp,
+    /// When it was last renewed.
+    pub last_seen_at: Timestamp,
+    /// From then on it is over, however much it is used.
+    pub expires_at: Timestamp,
+    /// Browser and system, for the person to recognise it.
+    pub device: String,
+    /// Where it was begun; `None` at the command line.
+    pub network: Option<Network>,
+}
+
+/// The proof that a session costs. Spent in the same step that starts the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// A finished WebAuthn exchange: recorded as spent until `expires_at`, after which its state does not
+    /// open any more.
+    Ceremony {
+        /// Which.
+        id: CeremonyId,
+        /// When its state dies of itself.
+        expires_at: Timestamp,
+    },
+    /// An exchange that saves the passkey of an invited account: both are spent.
+    Invitation {
+        /// Of the invitation's token.
+        digest: Digest,
+        /// The exchange.
+        ceremony: CeremonyId,
+        /// When the exchange's state dies of itself.
+        ceremony_expires_at: Timestamp,
+    },
+    /// A link or code that was sent by mail. Spending it proves the address.
+    Email {
+        /// The attempt.
+        attempt: EmailAttemptId,
+    },
+    /// An operator's word at the command line.
+    Operator,
+}
+
+/// A session to start and all that happens with it.
+#[derive(Clone, Debug)]
+pub struct SessionStart {
+    /// What it costs.
+    pub spend: Spend,
+    /// The session.
+    pub session: SessionRecord,
+    /// The session it takes the place of; must be alive and of the same account.
+    pub replaces: Option<SessionId>,
+    /// The account to add first: someone who enrols themselves.
+    pub new_account: Option<Account>,
+    /// A passkey to save.
+    pub new_credential: Option<Credential>,
+    /// A passkey that was used.
+    pub credential_use: Option<CredentialUse>,
+    /// A mail that tells the person of it: what happens to an account never happens untold.
+    pub notice: Option<OutboxMail>,
+}
+
+/// What came of starting a session. Anything but `Started` changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It is there.
+    Started,
+    /// The proof was spent, expired or superseded before.
+    AlreadySpent,
+    /// The account is disabled or gone.
+    AccountClosed,
+    /// The session to be replaced is over.
+    ReplacedSessionOver,
+    /// The passkey is saved already, here or in another account.
+    CredentialTaken,
+    /// The passkey that was used has been removed.
+    CredentialGone,
+    /// Somebody else has taken the login name or address of the new account.
+    AccountTaken,
+}
+
+/// A request for a sign-in mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailAttempt {
+    /// Its id.
+    pub id: EmailAttemptId,
+    /// Whose; `None` when the address is to become a new account.
+    pub account: Option<AccountId>,
+    /// Where the mail goes.
+    pub email: EmailAddress,
+    /// Of the link's token.
+    pub link: Digest,
+    /// Of the code.
+    pub code: Digest,
+    /// Of the secret in the cookie of the browser that asked.
+    pub browser: Digest,
+    /// Where the person was going: a path of this host.
+    pub return_to: String,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// From then on it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
+impl EmailAttempt {
+    /// Wrong codes that end an attempt: with 10^8 codes, five guesses succeed once in 20 million attempts
+    /// (NIST SP 800-63B-4 §3.2.2 asks for throttling of codes under 64 bits).
+    pub const MAX_WRONG_CODES: u32 = 5;
+}
+
+/// What came of trying a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeTry {
+    /// It is right; the attempt is still to be spent.
+    Right(Box<EmailAttempt>),
+    /// It is wrong; so many more may be tried.
+    Wrong {
+        /// At least 1.
+        left: u32,
+    },
+    /// The attempt is over: used, expired, superseded, of another browser, too many wrong codes, or none.
+    Over,
+}
+
+/// A mail waiting to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxMail {
+    /// Its id.
+    pub id: MailId,
+    /// Whose account it is about; deleting that forgets the mail.
+    pub account: Option<AccountId>,
+    /// Recipient and message, sealed.
+    pub sealed: Vec<u8>,
+    /// Not before.
+    pub due_at: Timestamp,
+    /// Not worth sending from then on.
+    pub expires_at: Timestamp,
+    /// Failed tries so far.
+    pub tries: u32,
+}
+
+/// How full the outbox is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxState {
+    /// Mails that wait.
+    pub waiting: u64,
+    /// When the next falls due.
+    pub next_due_at: Option<Timestamp>,
+}
+
+/// A session signing key, sealed under `server.secret`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Its name in token headers.
+    pub kid: String,
+    /// The sealed key.
+    pub sealed: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A position in the change feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChangePosition(pub i64);
+
+/// What other nodes, and this one's memory, must learn of. Ending many sessions says so of each: ids are
+/// exact where moments in whole seconds are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A session ended or was replaced.
+    SessionEnded(SessionId),
+    /// An account's name, address, groups or state changed, or it is gone.
+    AccountChanged(AccountId),
+    /// There is a new signing key.
+    KeysChanged,
+}

@@ -1,0 +1,359 @@
+//! The store in one SQLite file, beside which the command line can work while the server runs.
+//!
+//! WAL, so that readers never wait for the writer; `synchronous = FULL`, so that what was acknowledged
+//! survives a power cut. Writes go one after another through one connection, each in a `Step`; reads are
+//! single statements on a few others. Start reading in `start.rs`.
+
+mod accounts;
+mod column;
+mod credentials;
+mod email;
+mod feed;
+mod file;
+mod migrate;
+mod outbox;
+mod row;
+mod sessions;
+mod start;
+mod step;
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use self::step::{Read, Step, unavailable};
+use super::{
+    Account, AccountKey, AccountState, Change, ChangePosition, CodeTry, Creation, Credential,
+    CredentialRemoval, EmailAttempt, Invitation, OutboxMail, OutboxState, Result, SessionRecord,
+    SessionStart, Started, Store, StoredKey,
+};
+use crate::{
+    clock::Timestamp,
+    id::{AccountId, CredentialId, EmailAttemptId, MailId, SessionId},
+    secret::Digest,
+    telemetry::audit::AuditRecord,
+};
+
+/// How long a statement waits for another process that is writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call waits for its turn in this process. Longer than [`BUSY_TIMEOUT`], so that one slow write
+/// does not fail those behind it.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+const READERS: u32 = 4;
+
+/// A store in one file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it, readable by its owner alone, and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Newer`] when a later version has written it; [`StoreError::Unavailable`] when it cannot
+    /// be opened or is no SQLite file.
+    pub async fn open(path: &Path) -> Result<Self> {
+        Self::open_waiting(path, BUSY_TIMEOUT).await
+    }
+
+    async fn open_waiting(path: &Path, busy_timeout: Duration) -> Result<Self> {
+        const ACTION: &str = "open its file";
+        file::create_private(path).map_err(|error| unavailable(ACTION)(error.into()))?;
+        // A full path: SQLite gives names such as `:memory:` a meaning of their own.
+        let path = path
+            .canonicalize()
+            .map_err(|error| unavailable(ACTION)(error.into()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(busy_timeout)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true);
+        let writer = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(unavailable(ACTION))?;
+        file::turn_on_wal(&writer)
+            .await
+            .map_err(unavailable(ACTION))?;
+        migrate::migrate(Step::begin(&writer, "bring its schema up to date").await?).await?;
+        let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+        Ok(Self { writer, readers })
+    }
+
+    async fn step(&self, action: &'static str) -> Result<Step> {
+        Step::begin(&self.writer, action).await
+    }
+
+    fn read(&self, action: &'static str) -> Read<'_> {
+        Read::new(&self.readers, action)
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(TURN_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_account(
+        &self,
+        account: &Account,
+        invitation: Option<&Invitation>,
+        audit: &AuditRecord,
+    ) -> Result<Creation> {
+        accounts::create(
+            self.step("add an account").await?,
+            account,
+            invitation,
+            audit,
+        )
+        .await
+    }
+
+    async fn invite(
+        &self,
+        account: AccountId,
+        invitation: &Invitation,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        accounts::invite(
+            self.step("add an invitation").await?,
+            account,
+            invitation,
+            audit,
+        )
+        .await
+    }
+
+    async fn invited_account(
+        &self,
+        invitation: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<Account>> {
+        accounts::invited(self.read("look up an invitation"), invitation, now).await
+    }
+
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>> {
+        accounts::look_up(self.read("look up an account"), key).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>> {
+        accounts::list(self.read("list accounts")).await
+    }
+
+    async fn set_account_state(
+        &self,
+        account: AccountId,
+        state: AccountState,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        accounts::set_state(self.step("change an account").await?, account, state, audit).await
+    }
+
+    async fn delete_account(&self, account: AccountId, audit: &AuditRecord) -> Result<bool> {
+        accounts::delete(self.step("delete an account").await?, account, audit).await
+    }
+
+    async fn credentials(&self, account: AccountId) -> Result<Vec<Credential>> {
+        credentials::of_account(self.read("list passkeys"), account).await
+    }
+
+    async fn credential(&self, id: &CredentialId) -> Result<Option<Credential>> {
+        credentials::look_up(self.read("look up a passkey"), id).await
+    }
+
+    async fn rename_credential(
+        &self,
+        account: AccountId,
+        id: &CredentialId,
+        label: &str,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        credentials::rename(
+            self.step("rename a passkey").await?,
+            account,
+            id,
+            label,
+            audit,
+        )
+        .await
+    }
+
+    async fn remove_credential(
+        &self,
+        removal: &CredentialRemoval,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        credentials::remove(self.step("remove a passkey").await?, removal, audit).await
+    }
+
+    async fn start_session(&self, start: &SessionStart, audit: &AuditRecord) -> Result<Started> {
+        start::start(self.step("start a session").await?, start, audit).await
+    }
+
+    async fn renew_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        idle_since: Timestamp,
+    ) -> Result<Option<SessionRecord>> {
+        sessions::renew(self.step("renew a session").await?, id, now, idle_since).await
+    }
+
+    async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionRecord>> {
+        sessions::look_up(self.read("look up a session"), id, now).await
+    }
+
+    async fn sessions(
+        &self,
+        account: Option<AccountId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionRecord>> {
+        sessions::list(self.read("list sessions"), account, now).await
+    }
+
+    async fn end_session(
+        &self,
+        id: SessionId,
+        account: Option<AccountId>,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        sessions::end_one(self.step("end a session").await?, id, account, audit).await
+    }
+
+    async fn end_sessions(&self, account: Option<AccountId>, audit: &AuditRecord) -> Result<u64> {
+        sessions::end_many(self.step("end sessions").await?, account, audit).await
+    }
+
+    async fn begin_email_attempt(
+        &self,
+        attempt: &EmailAttempt,
+        mail: &OutboxMail,
+        audit: &AuditRecord,
+    ) -> Result<()> {
+        email::begin(
+            self.step("record a sign-in mail").await?,
+            attempt,
+            mail,
+            audit,
+        )
+        .await
+    }
+
+    async fn email_attempt_by_link(
+        &self,
+        link: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<EmailAttempt>> {
+        email::by_link(self.read("look up a sign-in link"), link, now).await
+    }
+
+    async fn try_email_code(
+        &self,
+        id: EmailAttemptId,
+        browser: &Digest,
+        code: &Digest,
+        now: Timestamp,
+    ) -> Result<CodeTry> {
+        email::try_code(
+            self.step("try a sign-in code").await?,
+            id,
+            browser,
+            code,
+            now,
+        )
+        .await
+    }
+
+    async fn enqueue_mail(&self, mail: &OutboxMail) -> Result<()> {
+        outbox::enqueue(self.step("keep a mail").await?, mail).await
+    }
+
+    async fn take_due_mail(
+        &self,
+        now: Timestamp,
+        lease_end: Timestamp,
+    ) -> Result<Option<OutboxMail>> {
+        outbox::take_due(self.step("take a mail").await?, now, lease_end).await
+    }
+
+    async fn finish_mail(&self, id: MailId) -> Result<()> {
+        outbox::finish(self.step("forget a mail").await?, id).await
+    }
+
+    async fn postpone_mail(&self, id: MailId, due_at: Timestamp) -> Result<()> {
+        outbox::postpone(self.step("postpone a mail").await?, id, due_at).await
+    }
+
+    async fn outbox_state(&self) -> Result<OutboxState> {
+        outbox::state(self.read("count waiting mails")).await
+    }
+
+    async fn keys(&self) -> Result<Vec<StoredKey>> {
+        feed::keys(self.read("read the signing keys")).await
+    }
+
+    async fn add_key(
+        &self,
+        key: &StoredKey,
+        only_if_none: bool,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        feed::add_key(
+            self.step("add a signing key").await?,
+            key,
+            only_if_none,
+            audit,
+        )
+        .await
+    }
+
+    async fn last_change(&self) -> Result<ChangePosition> {
+        feed::last_change(self.read("read the change feed")).await
+    }
+
+    async fn changes_since(
+        &self,
+        position: ChangePosition,
+    ) -> Result<(Vec<Change>, ChangePosition)> {
+        feed::since(self.read("read the change feed"), position).await
+    }
+
+    async fn changes_from(&self, moment: Timestamp) -> Result<Vec<Change>> {
+        feed::from(self.read("read the change feed"), moment).await
+    }
+
+    async fn record(&self, audit: &AuditRecord) -> Result<()> {
+        self.step("write an audit record")
+            .await?
+            .commit_with(audit)
+            .await
+    }
+
+    async fn audit(&self, account: Option<AccountId>, limit: u32) -> Result<Vec<AuditRecord>> {
+        feed::audit(self.read("read the audit records"), account, limit).await
+    }
+
+    async fn forget_before(&self, moment: Timestamp) -> Result<u64> {
+        feed::forget_before(self.step("forget what has served").await?, moment).await
+    }
+
+    /// Reads the file: an answer that SQLite can give without it would prove nothing.
+    async fn ping(&self) -> Result<()> {
+        self.step("answer").await?.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! How each record is read from its row, by column name.
+
+use sqlx::{Row, sqlite::SqliteRow};
+
+use super::column::{Aaguid, Groups};
+use crate::{
+    store::{
+        Account, Change, ChangePosition, Credential, EmailAttempt, OutboxMail, OutboxState,
+        SessionRecord, StoredKey,
+    },
+    telemetry::audit::AuditRecord,
+};
+
+/// A record that a row holds.
+pub(super) trait Record: Sized + Send {
+    /// What it is called when it cannot be read.
+    const WHAT: &'static str;
+
+    /// Reads it.
+    fn read(row: &SqliteRow) -> sqlx::Result<Self>;
+}
+
+impl Record for Account {
+    const WHAT: &'static str = "account";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        let Groups(groups) = row.try_get("group_names")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            user_handle: row.try_get("user_handle")?,
+            login: row.try_get("login")?,
+            email: row.try_get("email")?,
+            email_verified_at: row.try_get("email_verified_at")?,
+            name: row.try_get("name")?,
+            groups,
+            state: row.try_get("state")?,
+            created_at: row.try_get("created_at")?,
+        })
+    }
+}
+
+impl Record for Credential {
+    const WHAT: &'static str = "passkey";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        let aaguid: Option<Aaguid> = row.try_get("aaguid")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            account: row.try_get("account")?,
+            material: row.try_get("material")?,
+            label: row.try_get("label")?,
+            aaguid: aaguid.map(|Aaguid(uuid)| uuid),
+            backup_eligible: row.try_get("backup_eligible")?,
+            backup_state: row.try_get("backup_state")?,
+            created_at: row.try_get("created_at")?,
+            last_used_at: row.try_get("last_used_at")?,
+        })
+    }
+}
+
+impl Record for SessionRecord {
+    const WHAT: &'static str = "session";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            account: row.try_get("account")?,
+            method: row.try_get("method")?,
+            authenticated_at: row.try_get("authenticated_at")?,
+            restricted: row.try_get("restricted")?,
+            stepped_up_at: row.try_get("stepped_up_at")?,
+            credential: row.try_get("credential")?,
+            created_at: row.try_get("created_at")?,
+            last_seen_at: row.try_get("last_seen_at")?,
+            expires_at: row.try_get("expires_at")?,
+            device: row.try_get("device")?,
+            network: row.try_get("network")?,
+        })
+    }
+}
+
+impl Record for EmailAttempt {
+    const WHAT: &'static str = "sign-in mail request";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            account: row.try_get("account")?,
+            email: row.try_get("email")?,
+            link: row.try_get("link")?,
+            code: row.try_get("code")?,
+            browser: row.try_get("browser")?,
+            return_to: row.try_get("return_to")?,
+            created_at: row.try_get("created_at")?,
+            expires_at: row.try_get("expires_at")?,
+        })
+    }
+}
+
+impl Record for OutboxMail {
+    const WHAT: &'static str = "waiting mail";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            account: row.try_get("account")?,
+            sealed: row.try_get("sealed")?,
+            due_at: row.try_get("due_at")?,
+            expires_at: row.try_get("expires_at")?,
+            tries: row.try_get("tries")?,
+        })
+    }
+}
+
+impl Record for OutboxState {
+    const WHAT: &'static str = "state of the outbox";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            waiting: row.try_get("waiting")?,
+            next_due_at: row.try_get("next_due_at")?,
+        })
+    }
+}
+
+impl Record for StoredKey {
+    const WHAT: &'static str = "signing key";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            kid: row.try_get("kid")?,
+            sealed: row.try_get("sealed")?,
+            created_at: row.try_get("created_at")?,
+        })
+    }
+}
+
+impl Record for ChangePosition {
+    const WHAT: &'static str = "position of the change feed";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self(row.try_get("seq")?))
+    }
+}
+
+impl Record for (ChangePosition, Change) {
+    const WHAT: &'static str = "change";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        let kind: String = row.try_get("kind")?;
+        let change = match kind.as_str() {
+            "session_ended" => Change::SessionEnded(row.try_get("subject")?),
+            "account_changed" => Change::AccountChanged(row.try_get("subject")?),
+            "keys_changed" => Change::KeysChanged,
+            _ => return Err(sqlx::Error::Decode("an unknown kind of change".into())),
+        };
+        Ok((ChangePosition::read(row)?, change))
+    }
+}
+
+impl Record for AuditRecord {
+    const WHAT: &'static str = "audit record";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            at: row.try_get("at")?,
+            account: row.try_get("account")?,
+            network: row.try_get("network")?,
+            request: row.try_get("request")?,
+            event: row.try_get("event")?,
+        })
+    }
+}
