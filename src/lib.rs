@@ -19,5 +19,6 @@ pub mod method;
 pub mod network;
 pub mod policy;
 pub mod secret;
+pub mod session;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,389 @@
+//! Sessions: the signed cookie, the keys that sign it, and the memory of which sessions have ended.
+//!
+//! [`Sessions::recall`] is the warm path: cookie to session from memory alone. [`Sessions::visit`] asks the
+//! store where memory does not suffice, about once in two and a half minutes of a session's use.
+//! [`Sessions::catch_up`] follows what other nodes and the command line changed.
+
+mod claims;
+pub mod cookie;
+mod jwt_ring;
+mod key_ring;
+mod revocation;
+mod verified;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use axum::http::{HeaderMap, HeaderValue};
+use moka::sync::Cache;
+use tokio::sync::Mutex;
+
+pub use self::{
+    claims::{Claims, RENEW_AFTER, TOKEN_LIFETIME, TokenFormat},
+    key_ring::{Key, KeyRing},
+};
+use self::{
+    revocation::RevocationView,
+    verified::{Presented, VerifiedToken},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    config::SessionLimits,
+    id::{AccountId, SessionId},
+    policy::decision,
+    secret::ServerSecret,
+    store::{
+        Account, AccountKey, AccountState, Change, ChangePosition, SessionRecord, Store, StoreError,
+    },
+    telemetry::audit::{AuditEvent, AuditRecord},
+};
+
+/// A request's live session.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// What the token says.
+    pub claims: Arc<Claims>,
+    /// Whose it is.
+    pub account: Arc<Account>,
+    /// A renewed cookie to set on the answer.
+    pub set_cookie: Option<HeaderValue>,
+}
+
+impl Visit {
+    /// What the policy may know of it.
+    pub fn for_policy(&self) -> decision::Session<'_> {
+        decision::Session {
+            restricted: self.claims.restricted,
+            stepped_up_at: self.claims.stepped_up_at,
+            email: self.account.email.as_ref(),
+            groups: &self.account.groups,
+        }
+    }
+}
+
+/// What memory knows of a request's session.
+#[derive(Debug)]
+pub enum Recall {
+    /// There is none.
+    Nobody,
+    /// It is live.
+    Live(Visit),
+    /// Only the store can tell: the token is due for renewal, or the account is not in memory.
+    AskStore(Arc<Claims>),
+}
+
+/// The sessions of this node.
+pub struct Sessions {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    secret: ServerSecret,
+    format: TokenFormat,
+    keys: ArcSwap<KeyRing>,
+    ended: RevocationView,
+    verified: Cache<VerifiedToken, Arc<Claims>>,
+    /// Tokens lately renewed, so that a page's parallel requests renew once.
+    renewed: Cache<SessionId, (Arc<Claims>, HeaderValue)>,
+    accounts: Cache<AccountId, Arc<Account>>,
+    /// Counts the account changes seen: a look-up that one overtook is not remembered.
+    account_changes: AtomicU64,
+    followed: Mutex<ChangePosition>,
+}
+
+/// Why sessions cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionsError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys were sealed under another secret.
+    #[error(
+        "the store's signing keys do not open with this server.secret; give the one they were made under"
+    )]
+    WrongSecret,
+}
+
+const CACHED_TOKENS: u64 = 200_000;
+const CACHED_ACCOUNTS: u64 = 100_000;
+
+impl Sessions {
+    /// Loads the keys (making the first if there is none) and what lately ended.
+    ///
+    /// # Errors
+    /// When the store does not answer, or its keys were sealed under another secret.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        secret: ServerSecret,
+        audience: &str,
+    ) -> Result<Self, SessionsError> {
+        let now = clock.now();
+        let position = store.last_change().await?;
+        let keys = match load_keys(&*store, &secret).await? {
+            Some(keys) => keys,
+            None => {
+                add_key(&*store, &secret, now, true).await?;
+                load_keys(&*store, &secret)
+                    .await?
+                    .ok_or(SessionsError::WrongSecret)?
+            }
+        };
+        let sessions = Self {
+            clock,
+            secret,
+            format: TokenFormat::new(audience),
+            keys: ArcSwap::from_pointee(keys),
+            ended: RevocationView::default(),
+            verified: Cache::builder()
+                .max_capacity(CACHED_TOKENS)
+                .time_to_live(TOKEN_LIFETIME)
+                .build(),
+            renewed: Cache::builder()
+                .max_capacity(CACHED_ACCOUNTS)
+                .time_to_live(TOKEN_LIFETIME)
+                .build(),
+            accounts: Cache::new(CACHED_ACCOUNTS),
+            account_changes: AtomicU64::new(0),
+            followed: Mutex::new(position),
+            store,
+        };
+        let recent = sessions
+            .store
+            .changes_from(now.minus(revocation::MEMORY))
+            .await?;
+        sessions.apply(&recent).await?;
+        Ok(sessions)
+    }
+
+    /// The session a request's cookie proves, from memory alone.
+    pub fn recall(&self, headers: &HeaderMap, now: Timestamp) -> Recall {
+        let Some(claims) = self.authentic(headers) else {
+            return Recall::Nobody;
+        };
+        if self.ended.has_ended(claims.sid) || claims.session_expires_at <= now {
+            return Recall::Nobody;
+        }
+        if claims.is_due(now) {
+            return Recall::AskStore(claims);
+        }
+        match self.accounts.get(&claims.account) {
+            Some(account) => live(claims, account, None),
+            None => Recall::AskStore(claims),
+        }
+    }
+
+    /// The session a request's cookie proves, renewed if it is time. When the store does not answer, a
+    /// token that is still fresh goes on and any other is nobody's.
+    pub async fn visit(&self, headers: &HeaderMap, limits: &SessionLimits) -> Option<Visit> {
+        let now = self.clock.now();
+        let claims = match self.recall(headers, now) {
+            Recall::Nobody => return None,
+            Recall::Live(visit) => return Some(visit),
+            Recall::AskStore(claims) => claims,
+        };
+        match self.ask_store(Arc::clone(&claims), limits, now).await {
+            Ok(visit) => visit,
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be renewed");
+                let account = self.accounts.get(&claims.account)?;
+                let stays = claims.is_fresh(now) && account.state == AccountState::Active;
+                stays.then(|| Visit {
+                    claims,
+                    account,
+                    set_cookie: None,
+                })
+            }
+        }
+    }
+
+    /// Returns when this session has ended.
+    pub async fn until_ended(&self, id: SessionId) {
+        self.ended.until_ended(id).await;
+    }
+
+    /// A cookie that proves `session`.
+    pub fn cookie(&self, session: &SessionRecord, limits: &SessionLimits) -> HeaderValue {
+        let now = self.clock.now();
+        self.sign(&Claims::of(session, now), limits, now)
+    }
+
+    /// The bare token, for `gatehouse session issue`.
+    pub fn token(&self, session: &SessionRecord) -> String {
+        self.format
+            .sign(&Claims::of(session, self.clock.now()), &self.keys.load())
+    }
+
+    /// Learns what changed in the store since the last time. Whoever ended or changed something calls
+    /// this before answering; the server also calls it several times a second for the sake of the others.
+    ///
+    /// # Errors
+    /// When the store does not answer; what was known stays.
+    pub async fn catch_up(&self) -> Result<(), SessionsError> {
+        let mut followed = self.followed.lock().await;
+        let (changes, reached) = self.store.changes_since(*followed).await?;
+        self.apply(&changes).await?;
+        *followed = reached;
+        Ok(())
+    }
+
+    fn authentic(&self, headers: &HeaderMap) -> Option<Arc<Claims>> {
+        let token = cookie::single(headers, cookie::NAME)?;
+        if token.len() > cookie::MAX_TOKEN_BYTES {
+            return None;
+        }
+        let presented = Presented(token);
+        if let Some(claims) = self.verified.get(&presented) {
+            return Some(claims);
+        }
+        let claims = Arc::new(self.format.verify(token, &self.keys.load())?);
+        self.verified
+            .insert(presented.verified(), Arc::clone(&claims));
+        Some(claims)
+    }
+
+    async fn ask_store(
+        &self,
+        claims: Arc<Claims>,
+        limits: &SessionLimits,
+        now: Timestamp,
+    ) -> Result<Option<Visit>, StoreError> {
+        if !claims.is_due(now) {
+            let account = self.account(claims.account).await?;
+            return Ok(account.map(|account| Visit {
+                claims,
+                account,
+                set_cookie: None,
+            }));
+        }
+        if let Some((claims, cookie)) = self.renewed.get(&claims.sid)
+            && !claims.is_due(now)
+        {
+            let account = self.account(claims.account).await?;
+            return Ok(account.map(|account| Visit {
+                claims,
+                account,
+                set_cookie: Some(cookie),
+            }));
+        }
+        let idle_since = now.minus(limits.idle);
+        let Some(session) = self
+            .store
+            .renew_session(claims.sid, now, idle_since)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Some(account) = self.account(session.account).await? else {
+            return Ok(None);
+        };
+        let claims = Arc::new(Claims::of(&session, now));
+        let cookie = self.sign(&claims, limits, now);
+        self.renewed
+            .insert(claims.sid, (Arc::clone(&claims), cookie.clone()));
+        Ok(Some(Visit {
+            claims,
+            account,
+            set_cookie: Some(cookie),
+        }))
+    }
+
+    fn sign(&self, claims: &Claims, limits: &SessionLimits, now: Timestamp) -> HeaderValue {
+        let token = self.format.sign(claims, &self.keys.load());
+        let left = claims.session_expires_at.since(now);
+        cookie::set(cookie::NAME, &token, left.min(limits.idle))
+    }
+
+    /// An active account, from memory if it is there.
+    async fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, StoreError> {
+        if let Some(account) = self.accounts.get(&id) {
+            return Ok(Some(account));
+        }
+        let seen = self.account_changes.load(Ordering::Acquire);
+        let Some(account) = self.store.account(&AccountKey::Id(id)).await? else {
+            return Ok(None);
+        };
+        if account.state != AccountState::Active {
+            return Ok(None);
+        }
+        let account = Arc::new(account);
+        self.accounts.insert(id, Arc::clone(&account));
+        if self.account_changes.load(Ordering::Acquire) != seen {
+            self.accounts.invalidate(&id);
+        }
+        Ok(Some(account))
+    }
+
+    async fn apply(&self, changes: &[Change]) -> Result<(), SessionsError> {
+        let mut ended = Vec::new();
+        let mut keys_changed = false;
+        for change in changes {
+            match change {
+                Change::SessionEnded(id) => ended.push(*id),
+                Change::AccountChanged(id) => {
+                    self.account_changes.fetch_add(1, Ordering::AcqRel);
+                    self.accounts.invalidate(id);
+                }
+                Change::KeysChanged => keys_changed = true,
+            }
+        }
+        self.ended.add(&ended, self.clock.now());
+        if keys_changed && let Some(keys) = load_keys(&*self.store, &self.secret).await? {
+            self.keys.store(Arc::new(keys));
+        }
+        Ok(())
+    }
+}
+
+/// Adds a signing key to the store; `only_if_none` lets nodes that start together agree on the first.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn add_key(
+    store: &dyn Store,
+    secret: &ServerSecret,
+    now: Timestamp,
+    only_if_none: bool,
+) -> Result<String, StoreError> {
+    let key = Key::random(now);
+    let audit = AuditRecord {
+        at: now,
+        account: None,
+        network: None,
+        request: None,
+        event: AuditEvent::KeyRotated {
+            kid: key.kid().to_owned(),
+        },
+    };
+    if store
+        .add_key(&key.seal(secret), only_if_none, &audit)
+        .await?
+    {
+        audit.log();
+    }
+    Ok(key.kid().to_owned())
+}
+
+async fn load_keys(
+    store: &dyn Store,
+    secret: &ServerSecret,
+) -> Result<Option<KeyRing>, SessionsError> {
+    let stored = store.keys().await?;
+    let keys: Vec<Key> = stored
+        .iter()
+        .filter_map(|key| Key::open(key, secret))
+        .collect();
+    if keys.len() < stored.len() {
+        return Err(SessionsError::WrongSecret);
+    }
+    Ok((!keys.is_empty()).then(|| KeyRing::new(keys)))
+}
+
+fn live(claims: Arc<Claims>, account: Arc<Account>, set_cookie: Option<HeaderValue>) -> Recall {
+    Recall::Live(Visit {
+        claims,
+        account,
+        set_cookie,
+    })
+}
