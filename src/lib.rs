@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod email_address;
 pub mod id;
+pub mod mail;
 pub mod method;
 pub mod network;
 pub mod policy;

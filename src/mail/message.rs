@@ -1,0 +1,460 @@
+//! Everything that Gatehouse writes to people, in words: one variant, one text and one HTML template each.
+//!
+//! The only links in a mail are those of its variant. What a person or a browser chose (a passkey's label,
+//! a device's name) is quoted as plain words that no mail program turns into a link.
+
+use std::{fmt, time::Duration};
+
+use askama::Template;
+use time::{OffsetDateTime, macros::format_description};
+
+use super::letter::Letter;
+use crate::{clock::Timestamp, config::Branding, email_address::EmailAddress};
+
+/// A mail to one person.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A link and a code to sign in with, asked for on the sign-in page.
+    SignIn {
+        /// Opens the confirmation page.
+        link: String,
+        /// Eight digits, for the page that asked.
+        code: String,
+        /// How long both are good for.
+        lifespan: Duration,
+    },
+    /// An operator made an account for this address.
+    Invitation {
+        /// Opens the page that saves the first passkey.
+        link: String,
+        /// How long it is good for.
+        lifespan: Duration,
+    },
+    /// A passkey was saved to the account.
+    PasskeyAdded {
+        /// What it is called.
+        label: String,
+        /// Browser and system it was saved with.
+        device: String,
+        /// When.
+        at: Timestamp,
+        /// The account page.
+        account_url: String,
+    },
+    /// A passkey was removed from the account.
+    PasskeyRemoved {
+        /// What it was called.
+        label: String,
+        /// Browser and system it was removed with.
+        device: String,
+        /// When.
+        at: Timestamp,
+        /// The account page.
+        account_url: String,
+    },
+}
+
+impl Message {
+    /// Writes it out to one address in the operator's name. `now` becomes its date.
+    pub fn write(&self, to: &EmailAddress, branding: &Branding, now: Timestamp) -> Letter {
+        let brand = Brand {
+            name: &branding.name,
+            accent: branding.accent.as_deref().unwrap_or(DEFAULT_ACCENT),
+        };
+        let (text, html) = self.bodies(brand);
+        Letter {
+            to: to.clone(),
+            subject: self.subject(brand.name),
+            text,
+            html,
+            written_at: now,
+        }
+    }
+
+    /// Holds nothing that a stranger could have chosen: subjects are what people act on at a glance.
+    fn subject(&self, name: &str) -> String {
+        match self {
+            Self::SignIn { code, .. } => format!("{} is your {name} sign-in code", in_fours(code)),
+            Self::Invitation { .. } => format!("Your invitation to {name}"),
+            Self::PasskeyAdded { .. } => format!("A passkey was saved to your {name} account"),
+            Self::PasskeyRemoved { .. } => {
+                format!("A passkey was removed from your {name} account")
+            }
+        }
+    }
+
+    fn bodies(&self, brand: Brand<'_>) -> (String, String) {
+        match self {
+            Self::SignIn {
+                link,
+                code,
+                lifespan,
+            } => {
+                let code = &in_fours(code);
+                let lifespan = &in_words(*lifespan);
+                (
+                    written(&SignInText {
+                        brand,
+                        link,
+                        code,
+                        lifespan,
+                    }),
+                    written(&SignInHtml {
+                        brand,
+                        link,
+                        code,
+                        lifespan,
+                    }),
+                )
+            }
+            Self::Invitation { link, lifespan } => {
+                let lifespan = &in_words(*lifespan);
+                (
+                    written(&InvitationText {
+                        brand,
+                        link,
+                        lifespan,
+                    }),
+                    written(&InvitationHtml {
+                        brand,
+                        link,
+                        lifespan,
+                    }),
+                )
+            }
+            Self::PasskeyAdded {
+                label,
+                device,
+                at,
+                account_url,
+            } => {
+                let change = &PasskeyChange::new(label, device, *at, account_url);
+                (
+                    written(&PasskeyAddedText { brand, change }),
+                    written(&PasskeyAddedHtml { brand, change }),
+                )
+            }
+            Self::PasskeyRemoved {
+                label,
+                device,
+                at,
+                account_url,
+            } => {
+                let change = &PasskeyChange::new(label, device, *at, account_url);
+                (
+                    written(&PasskeyRemovedText { brand, change }),
+                    written(&PasskeyRemovedHtml { brand, change }),
+                )
+            }
+        }
+    }
+}
+
+/// Links and codes stay out of logs.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SignIn { .. } => "SignIn",
+            Self::Invitation { .. } => "Invitation",
+            Self::PasskeyAdded { .. } => "PasskeyAdded",
+            Self::PasskeyRemoved { .. } => "PasskeyRemoved",
+        })
+    }
+}
+
+/// In whose name a mail is written.
+#[derive(Clone, Copy)]
+struct Brand<'a> {
+    name: &'a str,
+    accent: &'a str,
+}
+
+/// A bar of this colour tops mails of operators who chose none.
+const DEFAULT_ACCENT: &str = "#2563eb";
+
+/// What happened to a passkey, ready to be read.
+struct PasskeyChange<'a> {
+    label: String,
+    device: String,
+    at: String,
+    account_url: &'a str,
+}
+
+impl<'a> PasskeyChange<'a> {
+    fn new(label: &str, device: &str, at: Timestamp, account_url: &'a str) -> Self {
+        Self {
+            label: plain_words(label),
+            device: plain_words(device),
+            at: moment_in_words(at),
+            account_url,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mail_sign_in.txt")]
+struct SignInText<'a> {
+    brand: Brand<'a>,
+    link: &'a str,
+    code: &'a str,
+    lifespan: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail_sign_in.html")]
+struct SignInHtml<'a> {
+    brand: Brand<'a>,
+    link: &'a str,
+    code: &'a str,
+    lifespan: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail_invitation.txt")]
+struct InvitationText<'a> {
+    brand: Brand<'a>,
+    link: &'a str,
+    lifespan: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail_invitation.html")]
+struct InvitationHtml<'a> {
+    brand: Brand<'a>,
+    link: &'a str,
+    lifespan: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail_passkey_added.txt")]
+struct PasskeyAddedText<'a> {
+    brand: Brand<'a>,
+    change: &'a PasskeyChange<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "mail_passkey_added.html")]
+struct PasskeyAddedHtml<'a> {
+    brand: Brand<'a>,
+    change: &'a PasskeyChange<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "mail_passkey_removed.txt")]
+struct PasskeyRemovedText<'a> {
+    brand: Brand<'a>,
+    change: &'a PasskeyChange<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "mail_passkey_removed.html")]
+struct PasskeyRemovedHtml<'a> {
+    brand: Brand<'a>,
+    change: &'a PasskeyChange<'a>,
+}
+
+fn written(template: &impl Template) -> String {
+    template
+        .render()
+        .expect("writing text into a String does not fail")
+}
+
+/// `12345678` as `1234 5678`: read aloud and typed in halves.
+fn in_fours(code: &str) -> String {
+    let digits: Vec<char> = code.chars().collect();
+    let groups: Vec<String> = digits.chunks(4).map(|four| four.iter().collect()).collect();
+    groups.join(" ")
+}
+
+/// In the largest unit that needs no fraction: `15 minutes`, `1 hour`, `7 days`.
+fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (length, unit) = [(86_400, "day"), (3_600, "hour"), (60, "minute")]
+        .into_iter()
+        .find(|(length, _)| seconds >= *length && seconds.is_multiple_of(*length))
+        .unwrap_or((1, "second"));
+    let count = seconds / length;
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+fn moment_in_words(at: Timestamp) -> String {
+    let words =
+        format_description!("[day padding:none] [month repr:long] [year] at [hour]:[minute] UTC");
+    OffsetDateTime::from_unix_timestamp(at.seconds())
+        .ok()
+        .and_then(|moment| moment.format(words).ok())
+        .unwrap_or_else(|| at.to_string())
+}
+
+/// At most 64 characters on one line, in which mail programs find no address to link to: a passkey called
+/// `call https://evil.example` must not become a working link in a mail that people trust.
+fn plain_words(text: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = text.chars().take(64).peekable();
+    while let Some(character) = characters.next() {
+        let breaks =
+            character.is_control() || character.is_whitespace() || "/\\:@<>".contains(character);
+        plain.push(if breaks { ' ' } else { character });
+        if character == '.' && characters.peek().is_some_and(|next| next.is_alphabetic()) {
+            plain.push(' ');
+        }
+    }
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: &str = "https://app.example.com/.gatehouse/sign-in/email?t=abc&x=1";
+
+    fn written_to_ann(message: &Message) -> Letter {
+        let branding = Branding {
+            name: "Ann & Søn <Ltd>".into(),
+            logo: None,
+            accent: Some("#aa3300".into()),
+        };
+        let to = EmailAddress::parse("ann@example.com").unwrap();
+        message.write(&to, &branding, Timestamp::from_seconds(1_800_000_000))
+    }
+
+    fn passkey_added(label: &str) -> Message {
+        Message::PasskeyAdded {
+            label: label.into(),
+            device: "Firefox on Linux\r\nBcc: all".into(),
+            at: Timestamp::from_seconds(1_800_000_000),
+            account_url: LINK.into(),
+        }
+    }
+
+    fn every_kind() -> Vec<Message> {
+        let lifespan = Duration::from_secs(900);
+        let removed = Message::PasskeyRemoved {
+            label: "My phone".into(),
+            device: "Chrome on Android".into(),
+            at: Timestamp::from_seconds(1_800_000_000),
+            account_url: LINK.into(),
+        };
+        vec![
+            Message::SignIn {
+                link: LINK.into(),
+                code: "12345678".into(),
+                lifespan,
+            },
+            Message::Invitation {
+                link: LINK.into(),
+                lifespan,
+            },
+            passkey_added("My phone"),
+            removed,
+        ]
+    }
+
+    #[test]
+    fn every_mail_holds_its_link_and_no_other() {
+        for message in every_kind() {
+            let letter = written_to_ann(&message);
+            assert_eq!(letter.text.matches("://").count(), 1, "{message:?}");
+            assert!(
+                letter.text.lines().any(|line| line.trim() == LINK),
+                "{message:?}"
+            );
+            let href = format!("href=\"{}\"", LINK.replace('&', "&#38;"));
+            assert!(letter.html.contains(&href), "{message:?}");
+            for (at, _) in letter.html.match_indices("://") {
+                assert!(letter.html[..at].ends_with("https"));
+                assert!(letter.html[at..].starts_with("://app.example.com/.gatehouse/"));
+            }
+            assert!(!letter.html.contains("src="), "a mail loads nothing");
+        }
+    }
+
+    #[test]
+    fn a_sign_in_mail_shows_its_code_in_subject_text_and_html() {
+        let letter = written_to_ann(&every_kind()[0]);
+        assert_eq!(
+            letter.subject,
+            "1234 5678 is your Ann & Søn <Ltd> sign-in code"
+        );
+        assert!(letter.text.contains("1234 5678"));
+        assert!(letter.html.contains("1234 5678"));
+        assert!(letter.text.contains("15 minutes"));
+    }
+
+    #[test]
+    fn every_mail_says_what_to_do_if_it_was_not_you() {
+        for message in every_kind() {
+            let letter = written_to_ann(&message);
+            for body in [&letter.text, &letter.html] {
+                let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(
+                    body.contains("not you") || body.contains("did not"),
+                    "{message:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_operators_name_is_escaped_in_html_and_plain_in_text() {
+        for message in every_kind() {
+            let letter = written_to_ann(&message);
+            assert!(letter.html.contains("Ann &#38; Søn &#60;Ltd&#62;"));
+            assert!(!letter.html.contains("<Ltd>"));
+            assert!(letter.text.contains("Ann & Søn <Ltd>"));
+            assert!(letter.html.contains("#aa3300"));
+        }
+    }
+
+    #[test]
+    fn a_passkeys_label_brings_in_no_link_line_or_markup() {
+        let message =
+            passkey_added("<b>Call</b> https://evil.example/x or www.evil.com\n\nSubject: hi");
+        let letter = written_to_ann(&message);
+        for body in [&letter.text, &letter.html] {
+            assert!(!body.contains("evil.example") && !body.contains("www.evil"));
+            assert!(!body.contains("<b>Call"));
+        }
+        assert!(
+            !letter
+                .text
+                .lines()
+                .any(|line| line.starts_with("Bcc") || line.starts_with("Subject"))
+        );
+        assert!(letter.text.contains("15 January 2027 at 08:00 UTC"));
+    }
+
+    #[test]
+    fn plain_words_keep_ordinary_labels_as_they_are() {
+        for label in [
+            "Ann's iPhone 15",
+            "Windows 11, Edge 138.0",
+            "Clé de réserve",
+        ] {
+            assert_eq!(plain_words(label), label);
+        }
+        assert_eq!(plain_words("evil.com"), "evil. com");
+        assert_eq!(plain_words(&"a".repeat(100)).len(), 64);
+    }
+
+    #[test]
+    fn lifespans_are_told_in_whole_units() {
+        for (seconds, words) in [
+            (60, "1 minute"),
+            (90, "90 seconds"),
+            (900, "15 minutes"),
+            (5_400, "90 minutes"),
+            (3_600, "1 hour"),
+            (604_800, "7 days"),
+            (0, "0 seconds"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_link_nor_code() {
+        assert_eq!(format!("{:?}", every_kind()[0]), "SignIn");
+    }
+}
