@@ -11,15 +11,21 @@
 //! `core`, `snapshot` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
 //! `id`, `secret`, `clock` and the other small types.
 
+pub mod assets;
 pub mod clock;
 pub mod config;
+pub mod core;
 pub mod email_address;
 pub mod id;
+pub mod limit;
 pub mod mail;
 pub mod method;
 pub mod network;
 pub mod policy;
+pub mod relying_party;
 pub mod secret;
 pub mod session;
+pub mod snapshot;
 pub mod store;
 pub mod telemetry;
+pub mod web;

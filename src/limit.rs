@@ -1,0 +1,149 @@
+//! Attempt limits: every check of a secret, and every mail, is paid for before it is made.
+//!
+//! Counted per network and per address in memory by the generic cell rate algorithm; a restart forgets.
+//! What must outlive one (five wrong codes end an attempt) is counted in the store.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
+
+use crate::{email_address::EmailAddress, network::Network};
+
+/// What is being attempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Starting or finishing an exchange with a passkey.
+    Passkey,
+    /// Asking for a sign-in mail.
+    EmailRequest,
+    /// Redeeming a link or a code.
+    Redemption,
+    /// Opening an invitation.
+    Invitation,
+}
+
+/// Too many attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled;
+
+/// The limits of this node.
+pub struct Limits {
+    passkey: Limit,
+    email_request: Limit,
+    redemption: Limit,
+    invitation: Limit,
+    per_address: DefaultKeyedRateLimiter<EmailAddress>,
+}
+
+struct Limit {
+    per_network: DefaultKeyedRateLimiter<Network>,
+    total: DefaultDirectRateLimiter,
+}
+
+impl Default for Limits {
+    /// An office behind one address signs in at nine without meeting a limit; a guesser of 27-bit codes
+    /// with a whole network gets one guess in two seconds, and five per mail.
+    fn default() -> Self {
+        Self {
+            passkey: Limit::new(quota(300, Duration::from_millis(200)), 2000),
+            email_request: Limit::new(quota(40, Duration::from_secs(6)), 200),
+            redemption: Limit::new(quota(100, Duration::from_secs(2)), 500),
+            invitation: Limit::new(quota(100, Duration::from_secs(2)), 500),
+            // Three mails at once, then one in five minutes: a nuisance to nobody's mailbox.
+            per_address: DefaultKeyedRateLimiter::keyed(quota(3, Duration::from_secs(300))),
+        }
+    }
+}
+
+impl Limits {
+    /// Pays for one attempt from a network.
+    ///
+    /// # Errors
+    /// When the network, or everybody together, has made too many.
+    pub fn charge(&self, attempt: Attempt, network: Network) -> Result<(), Throttled> {
+        let limit = match attempt {
+            Attempt::Passkey => &self.passkey,
+            Attempt::EmailRequest => &self.email_request,
+            Attempt::Redemption => &self.redemption,
+            Attempt::Invitation => &self.invitation,
+        };
+        limit
+            .per_network
+            .check_key(&network)
+            .map_err(|_| Throttled)?;
+        limit.total.check().map_err(|_| Throttled)
+    }
+
+    /// Pays for one mail to an address.
+    ///
+    /// # Errors
+    /// When it was sent too many.
+    pub fn charge_mail(&self, address: &EmailAddress) -> Result<(), Throttled> {
+        self.per_address.check_key(address).map_err(|_| Throttled)
+    }
+
+    /// Forgets networks and addresses whose attempts no longer count. Called from time to time.
+    pub fn forget_idle(&self) {
+        for limit in [
+            &self.passkey,
+            &self.email_request,
+            &self.redemption,
+            &self.invitation,
+        ] {
+            limit.per_network.retain_recent();
+        }
+        self.per_address.retain_recent();
+    }
+}
+
+impl Limit {
+    fn new(per_network: Quota, total_per_second: u32) -> Self {
+        let total = NonZeroU32::new(total_per_second).expect("a limit is not zero");
+        Self {
+            per_network: DefaultKeyedRateLimiter::keyed(per_network),
+            total: DefaultDirectRateLimiter::direct(Quota::per_second(total)),
+        }
+    }
+}
+
+/// `burst` at once, then one per `period`.
+fn quota(burst: u32, period: Duration) -> Quota {
+    let burst = NonZeroU32::new(burst).expect("a burst is not zero");
+    Quota::with_period(period)
+        .expect("a period is not zero")
+        .allow_burst(burst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(third: u8) -> Network {
+        Network::of(std::net::Ipv4Addr::new(203, 0, third, 1).into())
+    }
+
+    #[test]
+    fn a_network_that_used_up_its_attempts_is_refused_and_its_neighbour_is_not() {
+        let limits = Limits::default();
+        let allowed = (0..200)
+            .take_while(|_| limits.charge(Attempt::Redemption, network(1)).is_ok())
+            .count();
+        assert!((100..110).contains(&allowed), "{allowed}");
+        assert_eq!(
+            limits.charge(Attempt::Redemption, network(1)),
+            Err(Throttled)
+        );
+        assert_eq!(limits.charge(Attempt::Redemption, network(2)), Ok(()));
+        assert_eq!(limits.charge(Attempt::Passkey, network(1)), Ok(()));
+    }
+
+    #[test]
+    fn an_address_gets_three_mails_at_once() {
+        let limits = Limits::default();
+        let address = EmailAddress::parse("ann@example.com").unwrap();
+        let sent = (0..10)
+            .filter(|_| limits.charge_mail(&address).is_ok())
+            .count();
+        assert_eq!(sent, 3);
+    }
+}

@@ -1,0 +1,254 @@
+//! One request for an own page: everything its handler needs, and the checks that every form passes.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    response::{Html, IntoResponse},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    browser::Browser,
+    caller::Caller,
+    error::{Outcome, Refusal},
+    pages::Frame,
+};
+use crate::{
+    clock::Timestamp,
+    config::Config,
+    core::Core,
+    mail::Message,
+    session::Visit,
+    snapshot::Snapshot,
+    store::{Account, OutboxMail},
+};
+
+/// How long a notice is worth sending: an outage over a long weekend delays it, no more.
+const NOTICE_LIFESPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The header in which a script sends the form token.
+pub const FORM_TOKEN_HEADER: HeaderName = HeaderName::from_static("x-gatehouse-form");
+
+/// A request for an own page.
+#[derive(Clone)]
+pub struct Ask {
+    /// What everything works with.
+    pub core: Arc<Core>,
+    /// The configuration in force when the request came.
+    pub snapshot: Arc<Snapshot>,
+    /// Who asks.
+    pub caller: Caller,
+    /// The browser that asks.
+    pub browser: Browser,
+    /// Which browser and system it says it is: what people see in lists and mails.
+    pub device: String,
+    form_token: String,
+}
+
+impl Ask {
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.snapshot.config
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.core.clock.now()
+    }
+
+    /// The live session.
+    ///
+    /// # Errors
+    /// [`Refusal::SIGN_IN_FIRST`] when there is none.
+    pub fn visit(&self) -> Outcome<&Visit> {
+        self.caller.visit.as_ref().ok_or(Refusal::SIGN_IN_FIRST)
+    }
+
+    /// What every page shows.
+    pub fn frame(&self) -> Frame<'_> {
+        Frame {
+            branding: &self.config().branding,
+            assets: &self.snapshot.assets,
+            form_token: &self.form_token,
+            signed_in_as: self
+                .caller
+                .visit
+                .as_ref()
+                .map(|visit| visit.account.login.as_str()),
+            email_offered: self.config().methods.email.is_some(),
+        }
+    }
+
+    /// A notice to an account's address of what is about to happen to it; `message` gets the address of the
+    /// account page. The step of the store that makes it happen puts it into the outbox.
+    pub fn notice(
+        &self,
+        account: &Account,
+        message: impl FnOnce(String) -> Message,
+    ) -> Option<OutboxMail> {
+        let email = account
+            .email
+            .as_ref()
+            .filter(|_| self.config().mail.is_some())?;
+        let origin = self.config().relying_party.origin_for(&self.caller.host);
+        let message = message(origin.join("/.gatehouse/account"));
+        let now = self.now();
+        let branding = &self.config().branding;
+        let worth_until = now.plus(NOTICE_LIFESPAN);
+        Some(self.core.outbox.prepare(
+            email,
+            &message,
+            branding,
+            Some(account.id),
+            now,
+            worth_until,
+        ))
+    }
+
+    /// A page as an answer.
+    ///
+    /// # Errors
+    /// [`Refusal::INTERNAL`] when it does not render.
+    pub fn page(&self, page: &impl Template) -> Outcome {
+        match page.render() {
+            Ok(html) => Ok(Html(html).into_response()),
+            Err(error) => {
+                tracing::error!(%error, "a page does not render");
+                Err(Refusal::INTERNAL)
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Core>> for Ask {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, core: &Arc<Core>) -> Result<Self, Refusal> {
+        // The outermost layer made one already; handlers must see the same browser.
+        if let Some(ask) = parts.extensions.get::<Self>() {
+            return Ok(ask.clone());
+        }
+        let caller = parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .ok_or(Refusal::INTERNAL)?;
+        let browser = Browser::of(&parts.headers);
+        let agent = parts
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|agent| agent.to_str().ok());
+        Ok(Self {
+            snapshot: core.snapshot(),
+            form_token: browser.form_token(&core.secret),
+            device: super::device::label(agent),
+            core: Arc::clone(core),
+            caller,
+            browser,
+        })
+    }
+}
+
+/// A posted form that this very browser was served.
+pub struct Form<T>(pub T);
+
+/// A script's JSON, from a page that this very browser was served.
+pub struct Json<T>(pub T);
+
+#[derive(serde::Deserialize)]
+struct FormToken {
+    #[serde(default)]
+    form_token: String,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Core>> for Form<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, core: &Arc<Core>) -> Result<Self, Refusal> {
+        let (ask, headers, body) = take(request, core).await?;
+        require_type(&headers, "application/x-www-form-urlencoded")?;
+        let FormToken { form_token } = read_form(&body)?;
+        ask.require_own_page(&headers, &form_token)?;
+        read_form(&body).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Core>> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, core: &Arc<Core>) -> Result<Self, Refusal> {
+        let (ask, headers, body) = take(request, core).await?;
+        require_type(&headers, "application/json")?;
+        let form_token = headers
+            .get(FORM_TOKEN_HEADER)
+            .and_then(|token| token.to_str().ok());
+        ask.require_own_page(&headers, form_token.unwrap_or_default())?;
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|_| Refusal::MALFORMED)
+    }
+}
+
+impl Ask {
+    /// Two independent checks against requests forged by other sites: where the browser says the request
+    /// comes from (Fetch Metadata, RFC 6454 `Origin`), and the token that only our page knows.
+    fn require_own_page(&self, headers: &HeaderMap, form_token: &str) -> Result<(), Refusal> {
+        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+        let from_here =
+            match (site, origin) {
+                (Some(site), _) => matches!(site, b"same-origin" | b"none"),
+                // Our pages send no referrer, which makes browsers say `null` here (Fetch §3.2).
+                (None, None | Some(b"null")) => true,
+                (None, Some(origin)) => self.config().relying_party.origins.iter().any(|ours| {
+                    ours.as_str().as_bytes() == origin && ours.host() == self.caller.host
+                }),
+            };
+        if from_here && self.browser.accepts(form_token, &self.core.secret) {
+            Ok(())
+        } else {
+            Err(Refusal::FORM_EXPIRED)
+        }
+    }
+}
+
+async fn take(request: Request, core: &Arc<Core>) -> Result<(Ask, HeaderMap, Bytes), Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let ask = Ask::from_request_parts(&mut parts, core).await?;
+    // The gateway buffered the body and refused a large one; this is the same limit for other callers.
+    let body = axum::body::to_bytes(body, MAX_BODY_BYTES)
+        .await
+        .map_err(|_| Refusal::TOO_LARGE)?;
+    Ok((ask, parts.headers, body))
+}
+
+/// The largest form: a passkey's answer with an attestation is below 10 KiB.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Refusal> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = given
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if essence.eq_ignore_ascii_case(expected) {
+        Ok(())
+    } else {
+        Err(Refusal {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ..Refusal::MALFORMED
+        })
+    }
+}
+
+fn read_form<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_urlencoded::from_bytes(body).map_err(|_| Refusal::MALFORMED)
+}

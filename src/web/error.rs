@@ -1,0 +1,196 @@
+//! The one place that turns what went wrong into HTTP: a plain sentence, a way on and a request id, as a
+//! page for people and as JSON for scripts.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use crate::{session::SessionsError, store::StoreError};
+
+/// Why a page could not do what was asked, in words for the person who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// A word for scripts; stable.
+    pub code: &'static str,
+    /// The page's heading.
+    pub heading: &'static str,
+    /// What happened and what to do.
+    pub sentence: &'static str,
+    /// Where to go on: address and words.
+    pub way_on: Option<(&'static str, &'static str)>,
+}
+
+/// What a handler gives.
+pub type Outcome<T = Response> = Result<T, Refusal>;
+
+const SIGN_IN: Option<(&str, &str)> = Some(("/.gatehouse/sign-in", "Go to sign-in"));
+const ACCOUNT: Option<(&str, &str)> = Some(("/.gatehouse/account", "Go to your account"));
+
+impl Refusal {
+    /// No such page.
+    pub const NOT_FOUND: Self = Self {
+        status: StatusCode::NOT_FOUND,
+        code: "not_found",
+        heading: "There is nothing here",
+        sentence: "This address leads nowhere. It may have been mistyped.",
+        way_on: Some(("/", "Go to the front page")),
+    };
+    /// Neither this form nor this browser's state is known any more.
+    pub const FORM_EXPIRED: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "form_expired",
+        heading: "This page has been open too long",
+        sentence: "Nothing was changed. Open the page again and repeat the last step; cookies must be allowed.",
+        way_on: SIGN_IN,
+    };
+    /// The request does not read as what it should be.
+    pub const MALFORMED: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        code: "malformed",
+        heading: "That could not be read",
+        sentence: "What the browser sent was incomplete or not in the expected form. Nothing was changed.",
+        way_on: SIGN_IN,
+    };
+    /// A form that is larger than any of ours.
+    pub const TOO_LARGE: Self = Self {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        code: "too_large",
+        heading: "That was too much",
+        sentence: "What the browser sent is larger than any form here needs. Nothing was changed.",
+        way_on: SIGN_IN,
+    };
+    /// Too many attempts from one network or for one account.
+    pub const THROTTLED: Self = Self {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        code: "throttled",
+        heading: "Please wait a moment",
+        sentence: "There have been many attempts in a short time. Wait a minute and try again.",
+        way_on: SIGN_IN,
+    };
+    /// The store does not answer.
+    pub const UNAVAILABLE: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "unavailable",
+        heading: "That is not possible right now",
+        sentence: "Something needed for this is out of order. Nothing was changed; please try again in a minute. \
+                   Whoever is signed in stays signed in.",
+        way_on: SIGN_IN,
+    };
+    /// Something is wrong with us.
+    pub const INTERNAL: Self = Self {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: "internal",
+        heading: "Something went wrong here",
+        sentence: "It is not your fault. Please try again; if it happens once more, tell whoever runs this \
+                   site the number below.",
+        way_on: SIGN_IN,
+    };
+    /// Only for those who are signed in.
+    pub const SIGN_IN_FIRST: Self = Self {
+        status: StatusCode::UNAUTHORIZED,
+        code: "sign_in_required",
+        heading: "Please sign in first",
+        sentence: "This needs a session, and there is none or it has ended.",
+        way_on: SIGN_IN,
+    };
+    /// Only with a fresh passkey check.
+    pub const STEP_UP_FIRST: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "step_up_required",
+        heading: "Please confirm it's you",
+        sentence: "This needs a passkey check from the last few minutes.",
+        way_on: ACCOUNT,
+    };
+    /// The passkey's answer did not verify.
+    pub const PASSKEY_NOT_VERIFIED: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        code: "passkey_not_verified",
+        heading: "That passkey did not work here",
+        sentence: "The answer of the passkey could not be verified. Try again, or use email instead.",
+        way_on: SIGN_IN,
+    };
+    /// The exchange with the passkey took too long, was used, or began in another browser.
+    pub const CEREMONY_OVER: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "ceremony_over",
+        heading: "That took too long",
+        sentence: "This attempt has ended. Please try once more.",
+        way_on: SIGN_IN,
+    };
+    /// The passkey is saved already.
+    pub const ALREADY_SAVED: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "already_saved",
+        heading: "This passkey is saved already",
+        sentence: "This device has a passkey for this site. You can sign in with it.",
+        way_on: SIGN_IN,
+    };
+    /// The link is worth nothing any more, or never was.
+    pub const LINK_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "link_over",
+        heading: "This link can't be used any more",
+        sentence: "It has expired, was used already, or a newer mail has taken its place. Ask for a new one.",
+        way_on: SIGN_IN,
+    };
+    /// An invitation is worth nothing any more, or never was.
+    pub const INVITATION_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "invitation_over",
+        heading: "This invitation can't be used any more",
+        sentence: "It has expired or was used already. If you have a passkey here, sign in; otherwise ask whoever \
+                   invited you for a new one.",
+        way_on: SIGN_IN,
+    };
+    /// The account may not sign in.
+    pub const ACCOUNT_CLOSED: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "account_closed",
+        heading: "This account can't sign in",
+        sentence: "It was closed by whoever runs this site. Please ask them.",
+        way_on: None,
+    };
+    /// This deployment does not offer it.
+    pub const NOT_OFFERED: Self = Self {
+        status: StatusCode::NOT_FOUND,
+        code: "not_offered",
+        heading: "This way is not offered here",
+        sentence: "Whoever runs this site has not switched it on.",
+        way_on: SIGN_IN,
+    };
+}
+
+impl IntoResponse for Refusal {
+    /// Bare: `web::respond` turns it into a page or JSON, as the request asks.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(%error, cause, "a page could not use the store");
+        match error {
+            StoreError::Unavailable { .. } => Self::UNAVAILABLE,
+            StoreError::Corrupt { .. } | StoreError::Newer { .. } => Self::INTERNAL,
+        }
+    }
+}
+
+impl From<SessionsError> for Refusal {
+    fn from(error: SessionsError) -> Self {
+        match error {
+            SessionsError::Store(error) => error.into(),
+            SessionsError::WrongSecret => {
+                tracing::error!(%error, "the key ring could not be read");
+                Self::INTERNAL
+            }
+        }
+    }
+}

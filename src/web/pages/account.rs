@@ -1,0 +1,99 @@
+//! The pages on which people manage their passkeys and sessions, and sign out.
+
+use askama::Template;
+
+use super::Frame;
+
+/// *Your account*: who you are, your passkeys, your sessions.
+#[derive(Debug, Template)]
+#[template(path = "account.html")]
+pub struct AccountPage<'a> {
+    /// What surrounds the page.
+    pub frame: Frame<'a>,
+    /// The login name.
+    pub login: &'a str,
+    /// The address that sign-in mails go to.
+    pub email: Option<&'a str>,
+    /// The display name.
+    pub name: Option<&'a str>,
+    /// Whether this session is restricted; such a one may add passkeys but not change them.
+    pub restricted: bool,
+    /// All passkeys of the account.
+    pub passkeys: Vec<PasskeyRow>,
+    /// All live sessions of the account.
+    pub sessions: Vec<SessionRow>,
+    /// One sentence on what was just done.
+    pub notice: Option<&'a str>,
+}
+
+/// One passkey, as shown.
+#[derive(Clone, Debug)]
+pub struct PasskeyRow {
+    /// Names it in addresses.
+    pub id: String,
+    /// What the person calls it.
+    pub label: String,
+    /// Who keeps it; empty when unknown.
+    pub provider: String,
+    /// When it was saved.
+    pub created: String,
+    /// When it last signed in; empty when never.
+    pub last_used: String,
+    /// Whether it is synced between devices, else bound to one.
+    pub synced: bool,
+    /// Whether this session was opened with it.
+    pub current: bool,
+}
+
+/// One session, as shown.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// Names it in addresses.
+    pub id: String,
+    /// From the user agent.
+    pub device: String,
+    /// Where it was opened from.
+    pub network: String,
+    /// When it was opened.
+    pub started: String,
+    /// When it was last used.
+    pub last_seen: String,
+    /// What it may do, in a word or two.
+    pub kind: &'static str,
+    /// Whether it is this one.
+    pub current: bool,
+}
+
+/// Asks before a passkey is removed.
+#[derive(Debug, Template)]
+#[template(path = "remove_passkey.html")]
+pub struct RemovePasskey<'a> {
+    /// What surrounds the page.
+    pub frame: Frame<'a>,
+    /// Names it in addresses.
+    pub id: &'a str,
+    /// What the person calls it.
+    pub label: &'a str,
+    /// Whether the account would have none left.
+    pub last: bool,
+    /// Whether a mail could still sign the person in.
+    pub has_email: bool,
+}
+
+/// Asks before signing out; also where a plain link to sign-out leads.
+#[derive(Debug, Template)]
+#[template(path = "sign_out.html")]
+pub struct SignOut<'a> {
+    /// What surrounds the page.
+    pub frame: Frame<'a>,
+}
+
+/// *Signed out*.
+#[derive(Debug, Template)]
+#[template(path = "signed_out.html")]
+pub struct SignedOut<'a> {
+    /// What surrounds the page.
+    pub frame: Frame<'a>,
+    /// Whether every session of the account was ended.
+    pub everywhere: bool,
+}

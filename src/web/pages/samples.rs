@@ -1,0 +1,257 @@
+//! Every page filled in, for tests that hold for all of them.
+
+use std::{fs, io, path::Path};
+
+use askama::Template;
+
+use super::*;
+use crate::{
+    assets::{ASSETS_PATH, Assets},
+    config::Logo,
+};
+
+/// A rendered page.
+pub struct Sample {
+    pub name: &'static str,
+    pub html: String,
+}
+
+/// A value that would break out of text, of either kind of attribute and of an address.
+pub const HOSTILE: &str = "<b>\"><b>x' onclick='y' & \u{202e}</b>";
+
+fn branding(name: &str) -> Branding {
+    Branding {
+        name: name.to_owned(),
+        logo: None,
+        accent: None,
+    }
+}
+
+/// All pages in all their states, with `value` wherever a text from outside goes.
+pub fn samples(value: &str) -> Vec<Sample> {
+    branded_samples(&branding(value), value)
+}
+
+fn branded_samples(branding: &Branding, value: &str) -> Vec<Sample> {
+    let assets = Assets::new(branding);
+    let visitor = Frame {
+        branding,
+        assets: &assets,
+        form_token: "token",
+        signed_in_as: None,
+        email_offered: true,
+    };
+    let person = Frame {
+        signed_in_as: Some(value),
+        ..visitor
+    };
+    let mut samples = sign_in_samples(visitor, value);
+    samples.extend(passkey_samples(visitor, person, value));
+    samples.extend(account_samples(visitor, person, value));
+    samples.extend(error_samples(visitor, value));
+    samples
+}
+
+fn sample(name: &'static str, page: &impl Template) -> Sample {
+    Sample {
+        name,
+        html: page.render().unwrap(),
+    }
+}
+
+fn sign_in_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
+    let sign_in = |email, notice| SignIn {
+        frame,
+        return_to: value,
+        email,
+        email_open: false,
+        notice,
+    };
+    let form = |value, error| Some(EmailForm { value, error });
+    let check_mail = |error| CheckMail {
+        frame,
+        email: value,
+        error,
+        lifespan_minutes: 15,
+    };
+    let link = |same_browser| MailLink {
+        frame,
+        token: "secret-token",
+        same_browser,
+        code: "12345678",
+    };
+    vec![
+        sample("sign-in", &sign_in(form("", None), None)),
+        sample("sign-in-notice", &sign_in(form("", None), Some(value))),
+        sample("sign-in-error", &sign_in(form(value, Some(value)), None)),
+        sample("sign-in-passkey-only", &sign_in(None, None)),
+        sample("check-mail", &check_mail(None)),
+        sample("check-mail-error", &check_mail(Some(value))),
+        sample("mail-link-same", &link(true)),
+        sample("mail-link-other", &link(false)),
+    ]
+}
+
+fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let enrol = |restricted, has_passkeys| Enrol {
+        frame: person,
+        return_to: value,
+        onward: value,
+        restricted,
+        has_passkeys,
+    };
+    let invitation = Invitation {
+        frame: visitor,
+        token: value,
+        login: value,
+    };
+    let saved = PasskeySaved {
+        frame: person,
+        return_to: value,
+        label: value,
+    };
+    let step_up = StepUp {
+        frame: person,
+        return_to: value,
+    };
+    vec![
+        sample("invitation", &invitation),
+        sample("enrol", &enrol(false, false)),
+        sample("enrol-another", &enrol(false, true)),
+        sample("enrol-restricted", &enrol(true, true)),
+        sample("enrol-restricted-first", &enrol(true, false)),
+        sample("passkey-saved", &saved),
+        sample("step-up", &step_up),
+    ]
+}
+
+fn account_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let remove = |last, has_email| RemovePasskey {
+        frame: person,
+        id: "aaaa",
+        label: value,
+        last,
+        has_email,
+    };
+    let signed_out = |everywhere| SignedOut {
+        frame: visitor,
+        everywhere,
+    };
+    let bare = AccountPage {
+        passkeys: Vec::new(),
+        email: None,
+        name: None,
+        notice: None,
+        ..account(person, value, true)
+    };
+    vec![
+        sample("account", &account(person, value, false)),
+        sample("account-restricted", &account(person, value, true)),
+        sample("account-bare", &bare),
+        sample("remove-passkey", &remove(false, true)),
+        sample("remove-last-passkey", &remove(true, true)),
+        sample("remove-only-way-in", &remove(true, false)),
+        sample("sign-out", &SignOut { frame: person }),
+        sample("signed-out", &signed_out(false)),
+        sample("signed-out-everywhere", &signed_out(true)),
+    ]
+}
+
+fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPage<'a> {
+    let passkey = |id: &str, provider: &str, current| PasskeyRow {
+        id: id.to_owned(),
+        label: value.to_owned(),
+        provider: provider.to_owned(),
+        created: "3 March 2026".to_owned(),
+        last_used: if current { "today" } else { "" }.to_owned(),
+        synced: current,
+        current,
+    };
+    let session = |id: &str, device: &str, kind, current| SessionRow {
+        id: id.to_owned(),
+        device: device.to_owned(),
+        network: "192.0.2.0/24".to_owned(),
+        started: "4 March 2026, 09:12 UTC".to_owned(),
+        last_seen: "2 minutes ago".to_owned(),
+        kind,
+        current,
+    };
+    AccountPage {
+        frame,
+        login: value,
+        email: Some(value),
+        name: Some(value),
+        restricted,
+        passkeys: vec![
+            passkey("aaaa", "Apple Passwords", !restricted),
+            passkey("bbbb", value, false),
+            passkey("cccc", "", false),
+        ],
+        sessions: vec![
+            session("dddd", "Safari on iPhone", "Full", true),
+            session("eeee", value, "Restricted", false),
+        ],
+        notice: Some(value),
+    }
+}
+
+fn error_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
+    let error = ErrorPage {
+        frame: BareFrame {
+            branding: Some(frame.branding),
+            assets: Some(frame.assets),
+        },
+        status: 403,
+        heading: value,
+        sentence: value,
+        request_id: "0123456789abcdef0123456789abcdef",
+        way_on: Some((value, value)),
+    };
+    let bare = ErrorPage {
+        frame: BareFrame::default(),
+        status: 500,
+        heading: "Something went wrong",
+        sentence: "The gateway could not answer. Try again in a minute.",
+        request_id: "0123456789abcdef0123456789abcdef",
+        way_on: None,
+    };
+    vec![sample("error", &error), sample("error-bare", &bare)]
+}
+
+/// Writes all pages and what they load into `folder`, laid out as they are served: once without a logo and
+/// with our colour, once with both of an operator's own.
+pub fn write_all(folder: &Path) -> io::Result<()> {
+    let own = Branding {
+        logo: Some(Logo {
+            media_type: "image/svg+xml",
+            bytes: include_bytes!("../../../static/icon.svg")[..].into(),
+        }),
+        accent: Some("#ffd54a".to_owned()),
+        ..branding("Example")
+    };
+    for (kind, branding) in [("plain", branding("Example")), ("branded", own)] {
+        fs::create_dir_all(folder.join(kind))?;
+        for Sample { name, html } in branded_samples(&branding, "ada.lovelace@example.com") {
+            fs::write(folder.join(kind).join(name).with_extension("html"), html)?;
+        }
+        write_assets(&folder.join(ASSETS_PATH.trim_start_matches('/')), &branding)?;
+    }
+    Ok(())
+}
+
+fn write_assets(folder: &Path, branding: &Branding) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let assets = Assets::new(branding);
+    for url in [
+        assets.stylesheet(),
+        assets.brand(),
+        assets.script(),
+        assets.icon(),
+    ] {
+        let name = url.trim_start_matches(ASSETS_PATH);
+        if let Some(asset) = assets.get(name) {
+            fs::write(folder.join(name), asset.bytes)?;
+        }
+    }
+    Ok(())
+}

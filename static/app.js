@@ -1,0 +1,320 @@
+// The script of Gatehouse's pages: passkey ceremonies, and forms that are not sent twice.
+//
+// The markup is a whole page without this script; all words are in the markup. A ceremony is an element
+// with `data-ceremony`: `get` asserts a passkey, `create` saves one. It asks `<data-url>/start` for options,
+// hands them to the browser and sends what comes back to `<data-url>/finish`.
+
+// A ceremony's state is good for 5 minutes (server side); one that waits is renewed before that.
+const RENEW_AFTER_MS = 4 * 60 * 1000;
+const REQUEST_TIMEOUT_MS = 20 * 1000;
+const DOUBLE_CLICK_MS = 2 * 1000;
+
+/** The server said no, in a sentence for the person. */
+class Refusal extends Error {}
+
+/** The server was not reached. */
+class Unreachable extends Error {}
+
+class Ceremony {
+  #element;
+  #begin;
+  #busy = false;
+  #waiting = null;
+
+  constructor(element) {
+    this.#element = element;
+    this.#begin = element.querySelector("[data-begin]");
+  }
+
+  async start() {
+    this.#begin.disabled = false;
+    this.#element.querySelector("[data-unsupported]").hidden = true;
+    this.#begin.addEventListener("click", () => this.#run());
+    const fallback = this.#fallback();
+    if (fallback?.dataset.fallback === "email") {
+      fallback.addEventListener("click", () => openEmail()?.focus());
+    }
+    // Back from the page that followed: what was under way then is over.
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) {
+        this.#release();
+        this.#arm();
+      }
+    });
+    if (await this.#isConditional()) {
+      document.addEventListener("visibilitychange", () => this.#arm());
+      this.#arm();
+    }
+  }
+
+  /** The button: a dialog of the browser's. */
+  async #run() {
+    if (this.#busy) {
+      return;
+    }
+    this.#busy = true;
+    this.#begin.setAttribute("aria-disabled", "true");
+    this.#say("alert", "");
+    this.#say("status", this.#words("waiting"));
+    try {
+      // Browsers allow one request at a time.
+      await this.#disarm();
+      const { publicKey, state } = await this.#post("start", this.#opening());
+      await this.#finish(state, await this.#ask(publicKey, {}));
+    } catch (error) {
+      this.#fail(error);
+      this.#arm();
+    }
+  }
+
+  /** Offers passkeys in the email field's autofill. What goes wrong here nobody asked for, so nobody is told. */
+  #arm() {
+    if (!this.#conditional || this.#busy || this.#waiting || document.hidden) {
+      return;
+    }
+    const abort = new AbortController();
+    const renewal = setTimeout(() => this.#disarm().then(() => this.#arm()), RENEW_AFTER_MS);
+    const waiting = { abort };
+    waiting.settled = this.#wait(abort.signal).finally(() => {
+      clearTimeout(renewal);
+      if (this.#waiting === waiting) {
+        this.#waiting = null;
+      }
+    });
+    this.#waiting = waiting;
+  }
+
+  async #wait(signal) {
+    let state;
+    let credential;
+    try {
+      const answer = await this.#post("start", this.#opening(), signal);
+      state = answer.state;
+      credential = await this.#ask(answer.publicKey, { mediation: "conditional", signal });
+    } catch {
+      return;
+    }
+    // The button was pressed in the same moment: its request goes on, this one ends.
+    if (signal.aborted) {
+      return;
+    }
+    this.#busy = true;
+    this.#begin.setAttribute("aria-disabled", "true");
+    try {
+      await this.#finish(state, credential);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #disarm() {
+    this.#waiting?.abort.abort();
+    await this.#waiting?.settled;
+  }
+
+  async #finish(state, credential) {
+    this.#say("status", this.#words("finishing"));
+    const { location: next } = await this.#post("finish", {
+      ...this.#opening(),
+      state,
+      credential,
+      return_to: this.#element.dataset.returnTo,
+    });
+    const address = new URL(next, location.href);
+    if (!/^https?:$/.test(address.protocol)) {
+      throw new Error("not a page");
+    }
+    location.assign(address);
+  }
+
+  #fail(error) {
+    this.#release();
+    const fallback = this.#fallback();
+    this.#say("alert", this.#sentence(error));
+    if (fallback) {
+      fallback.hidden = false;
+      openEmail();
+      fallback.focus();
+    } else {
+      this.#begin.focus();
+    }
+  }
+
+  #release() {
+    this.#busy = false;
+    this.#begin.removeAttribute("aria-disabled");
+    this.#say("status", "");
+  }
+
+  #sentence(error) {
+    if (error instanceof Refusal) {
+      return error.message || this.#words("unexpected");
+    }
+    if (error instanceof Unreachable) {
+      return this.#words("network");
+    }
+    const name = {
+      NotAllowedError: "unused",
+      AbortError: "unused",
+      InvalidStateError: "present",
+      SecurityError: "site",
+      NotSupportedError: "unable",
+      ConstraintError: "unable",
+    }[error?.name];
+    return this.#words(name) || this.#words("unexpected");
+  }
+
+  async #ask(publicKey, options) {
+    if (this.#creates) {
+      return credentialToJson(await navigator.credentials.create({ publicKey: creationOptions(publicKey), ...options }));
+    }
+    return credentialToJson(await navigator.credentials.get({ publicKey: requestOptions(publicKey), ...options }));
+  }
+
+  #opening() {
+    return this.#creates ? { invitation: this.#element.dataset.invitation ?? null } : {};
+  }
+
+  async #post(step, body, signal = AbortSignal.timeout?.(REQUEST_TIMEOUT_MS)) {
+    let response;
+    let answer;
+    try {
+      response = await fetch(`${this.#element.dataset.url}/${step}`, {
+        method: "POST",
+        credentials: "same-origin",
+        redirect: "error",
+        headers: {
+          "Content-Type": "application/json",
+          Accept: "application/json",
+          "X-Gatehouse-Form": this.#element.dataset.formToken,
+        },
+        body: JSON.stringify(body),
+        signal,
+      });
+      answer = await response.json().catch(() => null);
+    } catch {
+      throw new Unreachable();
+    }
+    if (!response.ok || answer === null) {
+      throw new Refusal(answer?.message ?? "");
+    }
+    return answer;
+  }
+
+  get #creates() {
+    return this.#element.dataset.ceremony === "create";
+  }
+
+  get #conditional() {
+    return "conditional" in this.#element.dataset;
+  }
+
+  async #isConditional() {
+    return this.#conditional && Boolean(await PublicKeyCredential.isConditionalMediationAvailable?.());
+  }
+
+  #fallback() {
+    return this.#element.querySelector("[data-fallback]");
+  }
+
+  #words(name) {
+    return this.#element.querySelector(`template[data-words="${name}"]`)?.content.textContent ?? "";
+  }
+
+  #say(where, sentence) {
+    this.#element.querySelector(`[data-${where}]`).textContent = sentence;
+  }
+}
+
+function openEmail() {
+  const disclosure = document.querySelector("[data-disclosure]");
+  if (disclosure) {
+    disclosure.open = true;
+  }
+  return disclosure?.querySelector("input[type=email]");
+}
+
+function creationOptions(json) {
+  if (PublicKeyCredential.parseCreationOptionsFromJSON) {
+    return PublicKeyCredential.parseCreationOptionsFromJSON(json);
+  }
+  return {
+    ...json,
+    challenge: bytes(json.challenge),
+    user: { ...json.user, id: bytes(json.user.id) },
+    excludeCredentials: (json.excludeCredentials ?? []).map(descriptor),
+  };
+}
+
+function requestOptions(json) {
+  if (PublicKeyCredential.parseRequestOptionsFromJSON) {
+    return PublicKeyCredential.parseRequestOptionsFromJSON(json);
+  }
+  return {
+    ...json,
+    challenge: bytes(json.challenge),
+    allowCredentials: (json.allowCredentials ?? []).map(descriptor),
+  };
+}
+
+function descriptor(json) {
+  return { ...json, id: bytes(json.id) };
+}
+
+/** Some password managers answer with objects that lack `toJSON` or throw in it. */
+function credentialToJson(credential) {
+  try {
+    return credential.toJSON();
+  } catch {
+    const { response } = credential;
+    const fields = ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"];
+    return {
+      id: credential.id,
+      rawId: base64url(credential.rawId),
+      type: credential.type,
+      authenticatorAttachment: credential.authenticatorAttachment ?? undefined,
+      clientExtensionResults: credential.getClientExtensionResults?.() ?? {},
+      response: {
+        ...Object.fromEntries(fields.filter((field) => response[field]).map((field) => [field, base64url(response[field])])),
+        transports: response.getTransports?.(),
+      },
+    };
+  }
+}
+
+function bytes(text) {
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+}
+
+function base64url(buffer) {
+  const binary = String.fromCharCode(...new Uint8Array(buffer));
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** A double click would spend a code twice or send two mails. */
+function sendOnce(form) {
+  let last = -Infinity;
+  form.addEventListener("submit", (event) => {
+    if (event.timeStamp - last < DOUBLE_CLICK_MS) {
+      event.preventDefault();
+    } else {
+      last = event.timeStamp;
+    }
+  });
+}
+
+function foldEmail(supported) {
+  const disclosure = document.querySelector("[data-disclosure]");
+  if (disclosure && supported && !("stayOpen" in disclosure.dataset)) {
+    disclosure.open = false;
+  }
+}
+
+const supported = Boolean(window.PublicKeyCredential && navigator.credentials?.get);
+foldEmail(supported);
+document.querySelectorAll("form[data-once]").forEach(sendOnce);
+const ceremony = document.querySelector("[data-ceremony]");
+if (ceremony && supported) {
+  new Ceremony(ceremony).start();
+}
