@@ -11,6 +11,8 @@
 //! `core`, `snapshot` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
 //! `id`, `secret`, `clock` and the other small types.
 
+pub mod account;
+pub mod admin;
 pub mod assets;
 pub mod clock;
 pub mod config;
@@ -25,6 +27,7 @@ pub mod policy;
 pub mod relying_party;
 pub mod secret;
 pub mod session;
+pub mod sign_in;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,152 @@
+//! The account page: who you are, your passkeys, your sessions.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    response::{IntoResponse, Redirect},
+    routing::{get, post},
+};
+use serde::Deserialize;
+
+use crate::{
+    clock::Timestamp,
+    core::Core,
+    id::SessionId,
+    session::Visit,
+    sign_in::passkey,
+    store::{Credential, SessionRecord},
+    telemetry::audit::AuditEvent,
+    web::{
+        ask::{Ask, Form},
+        error::{Outcome, Refusal},
+        pages::{AccountPage, PasskeyRow, SessionRow},
+        provider,
+        return_to::ReturnTo,
+    },
+};
+
+/// The page.
+pub const PATH: &str = "/.gatehouse/account";
+
+/// The page and the end of one session.
+pub fn router() -> Router<Arc<Core>> {
+    Router::new()
+        .route(PATH, get(page))
+        .route("/.gatehouse/account/sessions/{id}/end", post(end_session))
+}
+
+#[derive(Deserialize)]
+struct PageQuery {
+    done: Option<Done>,
+}
+
+/// What was just done, to be said once at the top.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Done {
+    Renamed,
+    Removed,
+    SessionEnded,
+}
+
+impl Done {
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Renamed => "The passkey has its new name.",
+            Self::Removed => "The passkey was removed, and the sessions it had opened were ended.",
+            Self::SessionEnded => "That session has ended.",
+        }
+    }
+}
+
+async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
+    let Some(visit) = &ask.caller.visit else {
+        return Ok(Redirect::to(&ReturnTo::parse(PATH).on(passkey::PATH)).into_response());
+    };
+    let account = &visit.account;
+    let credentials = ask.core.store.credentials(account.id).await?;
+    let sessions = ask.core.store.sessions(Some(account.id), ask.now()).await?;
+    let current = sessions
+        .iter()
+        .find(|session| session.id == visit.claims.sid);
+    let signed_in_with = current.and_then(|session| session.credential.as_ref());
+    ask.page(&AccountPage {
+        frame: ask.frame(),
+        login: &account.login,
+        email: account.email.as_ref().map(|email| email.as_str()),
+        name: account.name.as_deref(),
+        restricted: visit.claims.restricted,
+        passkeys: credentials
+            .iter()
+            .map(|credential| passkey_row(credential, signed_in_with == Some(&credential.id)))
+            .collect(),
+        sessions: sessions
+            .iter()
+            .map(|session| session_row(session, visit))
+            .collect(),
+        notice: query.done.map(Done::sentence),
+    })
+}
+
+fn passkey_row(credential: &Credential, current: bool) -> PasskeyRow {
+    PasskeyRow {
+        id: credential.id.to_string(),
+        label: credential.label.clone(),
+        provider: credential
+            .aaguid
+            .and_then(provider::name)
+            .unwrap_or_default()
+            .to_owned(),
+        created: credential.created_at.for_people(),
+        last_used: credential
+            .last_used_at
+            .map(Timestamp::for_people)
+            .unwrap_or_default(),
+        synced: credential.backup_state,
+        current,
+    }
+}
+
+fn session_row(session: &SessionRecord, visit: &Visit) -> SessionRow {
+    SessionRow {
+        id: session.id.to_string(),
+        device: session.device.clone(),
+        network: session
+            .network
+            .map_or_else(|| "command line".to_owned(), |network| network.to_string()),
+        started: session.authenticated_at.for_people(),
+        last_seen: session.last_seen_at.for_people(),
+        kind: if session.restricted {
+            "Limited"
+        } else {
+            "Full"
+        },
+        current: session.id == visit.claims.sid,
+    }
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+async fn end_session(ask: Ask, Path(id): Path<String>, Form(Nothing {}): Form<Nothing>) -> Outcome {
+    let visit = ask.visit()?;
+    let id = SessionId::parse(&id).ok_or(Refusal::NOT_FOUND)?;
+    let account = visit.account.id;
+    let audit = ask.caller.audit(
+        ask.now(),
+        Some(account),
+        AuditEvent::SignedOut { session: id },
+    );
+    if ask
+        .core
+        .store
+        .end_session(id, Some(account), &audit)
+        .await?
+    {
+        audit.log();
+    }
+    ask.core.sessions.catch_up().await?;
+    Ok(Redirect::to(&format!("{PATH}?done=session-ended")).into_response())
+}

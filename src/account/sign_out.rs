@@ -1,0 +1,97 @@
+//! Signing out, here and everywhere; effective at the next request on every node.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::header,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+
+use crate::{
+    core::Core,
+    session::cookie,
+    telemetry::audit::AuditEvent,
+    web::{
+        ask::{Ask, Form},
+        error::Outcome,
+        pages::{SignOut, SignedOut},
+    },
+};
+
+const PATH: &str = "/.gatehouse/sign-out";
+
+/// The pages.
+pub fn router() -> Router<Arc<Core>> {
+    Router::new()
+        .route(PATH, get(confirm).post(sign_out))
+        .route("/.gatehouse/sign-out/everywhere", post(sign_out_everywhere))
+        .route("/.gatehouse/signed-out", get(signed_out))
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+/// A link to sign out is followed by prefetchers and image tags alike, so it only asks.
+async fn confirm(ask: Ask) -> Outcome {
+    if ask.caller.visit.is_none() {
+        return show_signed_out(&ask, false);
+    }
+    ask.page(&SignOut { frame: ask.frame() })
+}
+
+async fn sign_out(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outcome {
+    if let Some(visit) = &ask.caller.visit {
+        let sid = visit.claims.sid;
+        let event = AuditEvent::SignedOut { session: sid };
+        let audit = ask.caller.audit(ask.now(), Some(visit.account.id), event);
+        ask.core.store.end_session(sid, None, &audit).await?;
+        audit.log();
+        ask.core.sessions.catch_up().await?;
+    }
+    Ok(without_session(
+        Redirect::to("/.gatehouse/signed-out").into_response(),
+    ))
+}
+
+async fn sign_out_everywhere(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outcome {
+    let visit = ask.visit()?;
+    let account = visit.account.id;
+    let audit = ask
+        .caller
+        .audit(ask.now(), Some(account), AuditEvent::SignedOutEverywhere);
+    ask.core.store.end_sessions(Some(account), &audit).await?;
+    audit.log();
+    ask.core.sessions.catch_up().await?;
+    Ok(without_session(
+        Redirect::to("/.gatehouse/signed-out?everywhere=1").into_response(),
+    ))
+}
+
+#[derive(Deserialize)]
+struct SignedOutQuery {
+    everywhere: Option<String>,
+}
+
+async fn signed_out(
+    ask: Ask,
+    axum::extract::Query(query): axum::extract::Query<SignedOutQuery>,
+) -> Outcome {
+    show_signed_out(&ask, query.everywhere.is_some())
+}
+
+fn show_signed_out(ask: &Ask, everywhere: bool) -> Outcome {
+    ask.page(&SignedOut {
+        frame: ask.frame(),
+        everywhere,
+    })
+}
+
+fn without_session(mut answer: Response) -> Response {
+    answer
+        .headers_mut()
+        .append(header::SET_COOKIE, cookie::clear(cookie::NAME));
+    answer
+}

@@ -1,0 +1,299 @@
+//! Signing in: one file per method, and the one function through which each of them starts a session.
+//!
+//! A method ends with a [`Verified`], which only the files of this module can make; [`start_session`]
+//! spends the proof and plants the session in one step of the store. Start reading there, then [`passkey`].
+
+mod ceremony;
+pub mod email;
+pub mod enrolment;
+pub mod passkey;
+pub mod step_up;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use crate::{
+    clock::Timestamp,
+    config::Grant,
+    core::Core,
+    id::SessionId,
+    method::Method,
+    session::Claims,
+    store::{
+        Account, Credential, CredentialUse, OutboxMail, SessionRecord, SessionStart, Spend, Started,
+    },
+    telemetry::audit::{AuditEvent, Refusal as Reason},
+    web::{
+        ask::Ask,
+        error::{Outcome, Refusal},
+        return_to::ReturnTo,
+    },
+};
+
+/// The pages of all methods.
+pub fn router() -> Router<Arc<Core>> {
+    Router::new()
+        .merge(passkey::router())
+        .merge(email::router())
+        .merge(enrolment::router())
+        .merge(step_up::router())
+}
+
+/// Proof that a person is who they say, not yet spent.
+pub struct Verified {
+    account: Account,
+    spend: Spend,
+    proof: Proof,
+}
+
+/// What was proved, and with it what kind of session it is worth.
+enum Proof {
+    /// A passkey of the account, with user verification.
+    Passkey(CredentialUse),
+    /// Control of the account's mailbox.
+    Mailbox {
+        grants: Grant,
+        /// The account is made with its first session.
+        new_account: bool,
+    },
+    /// A passkey was saved: by invitation, or in a session that it takes the place of.
+    Enrolment {
+        credential: Credential,
+        replaces: Option<Arc<Claims>>,
+        notice: Option<OutboxMail>,
+    },
+    /// A passkey of the account, with user verification, inside a session that it raises.
+    StepUp {
+        used: CredentialUse,
+        replaces: Arc<Claims>,
+    },
+}
+
+/// Spends the proof and starts its session. Gives the cookie and whether the session is restricted.
+///
+/// # Errors
+/// When the proof was spent before, the account is closed, or the store does not answer. Nothing has
+/// changed then.
+pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
+    let now = ask.now();
+    let session = session_of(ask, &verified, now);
+    let event = event_of(&verified.proof, &session);
+    let audit = ask.caller.audit(now, Some(session.account), event);
+    let cookie = ask.core.sessions.cookie(&session, &ask.config().session);
+    let begun = Begun {
+        cookie,
+        restricted: session.restricted,
+    };
+    let start = start_of(verified, session);
+    let replaced = start.replaces;
+    match ask.core.store.start_session(&start, &audit).await? {
+        Started::Started => {}
+        Started::AlreadySpent => return Err(over(&start.spend)),
+        Started::AccountClosed => return Err(Refusal::ACCOUNT_CLOSED),
+        Started::ReplacedSessionOver => return Err(Refusal::SIGN_IN_FIRST),
+        Started::CredentialTaken => return Err(Refusal::ALREADY_SAVED),
+        Started::CredentialGone => return Err(Refusal::PASSKEY_NOT_VERIFIED),
+        Started::AccountTaken => return Err(Refusal::LINK_OVER),
+    }
+    audit.log();
+    if replaced.is_none() {
+        end_session_left_behind(ask).await;
+    }
+    ask.core.outbox.wake();
+    ask.core.sessions.catch_up().await?;
+    Ok(begun)
+}
+
+/// A session that has begun.
+pub struct Begun {
+    cookie: HeaderValue,
+    /// Whether it is held to low-stakes operations.
+    pub restricted: bool,
+}
+
+impl Begun {
+    /// Tells a script where to go, with the session.
+    pub fn go_on(self, location: &str) -> Response {
+        let answer = axum::Json(json!({ "location": location })).into_response();
+        self.plant(answer)
+    }
+
+    /// Sends a browser on, with the session.
+    pub fn redirect(self, location: &str) -> Response {
+        self.plant(axum::response::Redirect::to(location).into_response())
+    }
+
+    fn plant(self, mut answer: Response) -> Response {
+        answer.headers_mut().append(header::SET_COOKIE, self.cookie);
+        answer
+    }
+}
+
+/// Where somebody goes after a sign-in: on, or to the page that lifts the restriction.
+fn after_sign_in(begun: &Begun, return_to: &ReturnTo) -> String {
+    if begun.restricted {
+        return_to.on(enrolment::PATH)
+    } else {
+        return_to.as_str().to_owned()
+    }
+}
+
+fn session_of(ask: &Ask, verified: &Verified, now: Timestamp) -> SessionRecord {
+    let begun = SessionRecord {
+        id: SessionId::random(),
+        account: verified.account.id,
+        method: Method::Passkey,
+        authenticated_at: now,
+        restricted: false,
+        stepped_up_at: None,
+        credential: None,
+        created_at: now,
+        last_seen_at: now,
+        expires_at: now.plus(ask.config().session.lifetime),
+        device: ask.device.clone(),
+        network: Some(ask.caller.network()),
+    };
+    match &verified.proof {
+        Proof::Passkey(used) => SessionRecord {
+            credential: Some(used.id.clone()),
+            ..begun
+        },
+        Proof::Mailbox { grants, .. } => SessionRecord {
+            method: Method::Email,
+            restricted: match grants {
+                Grant::Restricted => true,
+                Grant::Full => false,
+            },
+            ..begun
+        },
+        Proof::Enrolment {
+            credential,
+            replaces,
+            ..
+        } => SessionRecord {
+            credential: Some(credential.id.clone()),
+            // A change of privilege does not put off the absolute end.
+            expires_at: replaces
+                .as_ref()
+                .map_or(begun.expires_at, |old| old.session_expires_at),
+            ..begun
+        },
+        Proof::StepUp { used, replaces } => SessionRecord {
+            method: replaces.via,
+            authenticated_at: replaces.authenticated_at,
+            stepped_up_at: Some(now),
+            credential: Some(used.id.clone()),
+            expires_at: replaces.session_expires_at,
+            ..begun
+        },
+    }
+}
+
+fn event_of(proof: &Proof, session: &SessionRecord) -> AuditEvent {
+    match proof {
+        Proof::Passkey(_) | Proof::Mailbox { .. } => AuditEvent::SignedIn {
+            method: session.method,
+            session: session.id,
+            restricted: session.restricted,
+        },
+        Proof::Enrolment { credential, .. } => AuditEvent::PasskeyEnrolled {
+            credential: credential.id.clone(),
+            session: session.id,
+        },
+        Proof::StepUp { .. } => AuditEvent::SteppedUp {
+            session: session.id,
+        },
+    }
+}
+
+fn start_of(verified: Verified, session: SessionRecord) -> SessionStart {
+    let Verified {
+        account,
+        spend,
+        proof,
+    } = verified;
+    let bare = SessionStart {
+        spend,
+        session,
+        replaces: None,
+        new_account: None,
+        new_credential: None,
+        credential_use: None,
+        notice: None,
+    };
+    match proof {
+        Proof::Passkey(used) => SessionStart {
+            credential_use: Some(used),
+            ..bare
+        },
+        Proof::Mailbox { new_account, .. } => SessionStart {
+            new_account: new_account.then_some(account),
+            ..bare
+        },
+        Proof::Enrolment {
+            credential,
+            replaces,
+            notice,
+        } => SessionStart {
+            new_credential: Some(credential),
+            notice,
+            replaces: replaces.map(|old| old.sid),
+            ..bare
+        },
+        Proof::StepUp { used, replaces } => SessionStart {
+            credential_use: Some(used),
+            replaces: Some(replaces.sid),
+            ..bare
+        },
+    }
+}
+
+/// What to say when a proof was spent before.
+fn over(spend: &Spend) -> Refusal {
+    match spend {
+        Spend::Ceremony { .. } | Spend::Operator => Refusal::CEREMONY_OVER,
+        Spend::Invitation { .. } => Refusal::INVITATION_OVER,
+        Spend::Email { .. } => Refusal::LINK_OVER,
+    }
+}
+
+/// Ends the session whose cookie the new one overwrites: nobody could sign out of it any more.
+async fn end_session_left_behind(ask: &Ask) {
+    let Some(visit) = &ask.caller.visit else {
+        return;
+    };
+    let sid = visit.claims.sid;
+    let audit = ask.caller.audit(
+        ask.now(),
+        Some(visit.account.id),
+        AuditEvent::SignedOut { session: sid },
+    );
+    if let Err(error) = ask.core.store.end_session(sid, None, &audit).await {
+        tracing::warn!(%error, "a session that was signed in over could not be ended; it ends when idle");
+    }
+}
+
+/// Records a refused attempt. Failing to is logged and changes nothing for the person.
+async fn refused(ask: &Ask, account: Option<&Account>, method: Method, reason: Reason) {
+    let event = AuditEvent::SignInRefused { method, reason };
+    record(ask, account, event).await;
+}
+
+async fn record(ask: &Ask, account: Option<&Account>, event: AuditEvent) {
+    let audit = ask
+        .caller
+        .audit(ask.now(), account.map(|account| account.id), event);
+    audit.log();
+    // A stranger's failures go to the log alone: they must not fill the store.
+    if account.is_some()
+        && let Err(error) = ask.core.store.record(&audit).await
+    {
+        tracing::warn!(%error, "an audit record could not be stored");
+    }
+}
