@@ -1,0 +1,152 @@
+//! `gatehouse check` and `gatehouse explain`.
+
+use std::{str::FromStr, time::Duration};
+
+use axum::http::Method;
+use clap::Args;
+use serde_json::json;
+
+use super::{Common, Failure, Report};
+use crate::{
+    config::{self, Period},
+    email_address::EmailAddress,
+    policy::{
+        explain::{Question, SessionKind, explain as explain_policy},
+        target::Target,
+    },
+};
+
+/// Lists every problem of the configuration, or says that there is none.
+pub(super) fn check(common: &Common) -> Result<Report, Failure> {
+    let file = common.config.display();
+    match config::load(&common.config) {
+        Ok(loaded) => {
+            let warnings = loaded.warnings.iter().map(|warning| format!("{warning}\n"));
+            let summary = format!(
+                "{file}: can be used ({} routes, {} upstreams, {} warnings)",
+                loaded.config.routes.routes().len(),
+                loaded.config.upstreams.len(),
+                loaded.warnings.len()
+            );
+            Ok(Report {
+                text: warnings.chain([summary]).collect(),
+                json: json!({ "usable": true, "problems": loaded.warnings }),
+            })
+        }
+        Err(problems) => {
+            if common.json {
+                println!("{:#}", json!({ "usable": false, "problems": problems }));
+            } else {
+                println!("{problems}");
+            }
+            Err(Failure::Config)
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Such as GET.
+    method: String,
+    /// Such as https://app.example.com/money/transfer?to=ann.
+    url: String,
+    /// For these kinds of session: none, restricted, full, step_up or step_up:AGE. All of them unless given.
+    #[arg(long, value_delimiter = ',', value_parser = session_kind)]
+    session: Vec<SessionKind>,
+    /// The address of the person who asks.
+    #[arg(long)]
+    email: Option<String>,
+    /// Their groups.
+    #[arg(long, value_delimiter = ',')]
+    groups: Vec<String>,
+}
+
+/// Says which route a request falls under, and what each kind of session would get.
+pub(super) fn explain(common: &Common, explain: &Explain) -> Result<Report, Failure> {
+    let method = Method::from_str(&explain.method)
+        .map_err(|_| Failure::Usage(format!("{:?} is not a method such as GET", explain.method)))?;
+    let (host, target) = split(&explain.url)?;
+    let target = Target::parse(target.as_bytes()).map_err(|error| {
+        Failure::Usage(format!(
+            "this target is refused with 400 whatever the route: {error}"
+        ))
+    })?;
+    let email = match &explain.email {
+        Some(text) => Some(EmailAddress::parse(text).ok_or_else(|| {
+            Failure::Usage(format!(
+                "--email {text:?} is not an address such as ann@example.com"
+            ))
+        })?),
+        None => None,
+    };
+    let config = super::load(common)?;
+    let question = Question {
+        method: &method,
+        host: &host,
+        target: &target,
+        email: email.as_ref(),
+        groups: &explain.groups,
+    };
+    let every_kind = [
+        SessionKind::None,
+        SessionKind::Restricted,
+        SessionKind::Full,
+        SessionKind::StepUp {
+            age: Duration::ZERO,
+        },
+    ];
+    let kinds = if explain.session.is_empty() {
+        &every_kind[..]
+    } else {
+        &explain.session
+    };
+    let explanation = explain_policy(&config.routes, &question, kinds);
+    Ok(Report {
+        text: explanation.to_string(),
+        json: json!(explanation),
+    })
+}
+
+/// Host and target of an address, the target untouched: reading it in one way only is the policy's task,
+/// and a URL library would have resolved `..` before it could be refused.
+fn split(url: &str) -> Result<(String, &str), Failure> {
+    let unreadable = || {
+        Failure::Usage(format!(
+            "{url:?} is not an address such as https://app.example.com/notes"
+        ))
+    };
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .ok_or_else(unreadable)?;
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(at);
+    let host = authority.split(':').next().unwrap_or_default();
+    if host.is_empty() || authority.contains('@') {
+        return Err(unreadable());
+    }
+    Ok((
+        host.to_ascii_lowercase(),
+        if target.is_empty() { "/" } else { target },
+    ))
+}
+
+fn session_kind(text: &str) -> Result<SessionKind, String> {
+    match text {
+        "none" => Ok(SessionKind::None),
+        "restricted" => Ok(SessionKind::Restricted),
+        "full" => Ok(SessionKind::Full),
+        "step_up" => Ok(SessionKind::StepUp {
+            age: Duration::ZERO,
+        }),
+        _ => match text.strip_prefix("step_up:") {
+            Some(age) => Ok(SessionKind::StepUp {
+                age: age.parse::<Period>()?.duration(),
+            }),
+            None => Err(
+                "expected none, restricted, full, step_up or step_up:AGE such as step_up:10m"
+                    .to_owned(),
+            ),
+        },
+    }
+}

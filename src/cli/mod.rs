@@ -1,0 +1,236 @@
+//! The command line: what operators type, and what they get back. Exit codes: 0 done, 1 not done, 2 the
+//! command or the configuration is wrong.
+
+mod account;
+mod check;
+mod session;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::{
+    admin::AdminError,
+    clock::Clock,
+    config,
+    core::{Core, OpenError},
+    demo,
+    server::{Gatehouse, StartError},
+    telemetry::{LogFormat, start_logging},
+};
+
+/// A reverse proxy that puts passkey sign-in in front of web apps that know nothing of it.
+#[derive(Debug, Parser)]
+#[command(name = "gatehouse", version, about)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        env = "GATEHOUSE_CONFIG",
+        default_value = "gatehouse.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try it: a sample legacy app, the gateway and a local mailbox, with nothing to set up.
+    Demo {
+        /// The port of the gateway, on loopback.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Run the gateway.
+    Serve {
+        /// How log lines are written.
+        #[arg(long, value_enum, default_value = "json")]
+        log: Log,
+    },
+    /// List every problem of the configuration: file, line, key, value and what is accepted.
+    Check,
+    /// Say which route a request falls under and what each kind of session would get.
+    Explain(check::Explain),
+    /// Accounts.
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Sessions.
+    #[command(subcommand)]
+    Session(session::Session),
+    /// Session signing keys.
+    #[command(subcommand)]
+    Key(session::Key),
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Log {
+    Text,
+    Json,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The configuration is wrong; its problems were printed.
+    #[error("the configuration has problems")]
+    Config,
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error(transparent)]
+    Demo(#[from] demo::DemoError),
+    #[error("the runtime does not start")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// What a command prints: for people, and for programs.
+struct Report {
+    text: String,
+    json: Value,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(Some(report)) => {
+            print(&cli.common, &report);
+            ExitCode::SUCCESS
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(&failure);
+            match failure {
+                Failure::Config | Failure::Usage(_) => ExitCode::from(2),
+                Failure::Open(_)
+                | Failure::Start(_)
+                | Failure::Admin(_)
+                | Failure::Demo(_)
+                | Failure::Runtime(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
+    match &cli.command {
+        Command::Demo { port } => {
+            start_logging(LogFormat::Text, "warn,gatehouse=info,access=off,audit=info");
+            runtime()?.block_on(demo::run(*port))?;
+            Ok(None)
+        }
+        Command::Serve { log } => {
+            let format = match log {
+                Log::Text => LogFormat::Text,
+                Log::Json => LogFormat::Json,
+            };
+            // The proxy library quotes addresses and requests in its own lines; ours tell what matters.
+            start_logging(
+                format,
+                "info,pingora=error,pingora_core=off,pingora_proxy=error,webauthn_rs_core=off",
+            );
+            let config = load(&cli.common)?;
+            runtime()?.block_on(serve(config))?;
+            Ok(None)
+        }
+        Command::Check => check::check(&cli.common).map(Some),
+        Command::Explain(explain) => check::explain(&cli.common, explain).map(Some),
+        Command::Account(command) => {
+            beside(&cli.common, async |core| account::run(&core, command).await)
+        }
+        Command::Session(command) => {
+            beside(&cli.common, async |core| session::run(&core, command).await)
+        }
+        Command::Key(command) => beside(&cli.common, async |core| {
+            session::run_key(&core, command).await
+        }),
+    }
+}
+
+async fn serve(config: config::Config) -> Result<(), Failure> {
+    let gatehouse = Gatehouse::start(config, Clock::system()).await?;
+    for address in gatehouse.addresses() {
+        // On standard output, so that a script can read the port that `:0` picked.
+        println!("listening on {address}");
+    }
+    gatehouse.run_until_signalled().await;
+    Ok(())
+}
+
+/// Runs a command on the store, beside a server that may be running.
+fn beside(
+    common: &Common,
+    command: impl AsyncFnOnce(Core) -> Result<Report, Failure>,
+) -> Result<Option<Report>, Failure> {
+    start_logging(LogFormat::Text, "error");
+    let config = load(common)?;
+    runtime()?
+        .block_on(async {
+            let core = Core::open(config, Clock::system()).await?;
+            command(core).await
+        })
+        .map(Some)
+}
+
+fn load(common: &Common) -> Result<config::Config, Failure> {
+    match config::load(&common.config) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            Ok(loaded.config)
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            Err(Failure::Config)
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)
+}
+
+fn print(common: &Common, report: &Report) {
+    if common.json {
+        println!("{:#}", report.json);
+    } else {
+        println!("{}", report.text);
+    }
+}
+
+/// The failure and its causes, one line.
+fn tell(failure: &Failure) {
+    let mut line = format!("gatehouse: {failure}");
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    eprintln!("{line}");
+}

@@ -1,0 +1,165 @@
+//! `gatehouse session …` and `gatehouse key …`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{Failure, Report};
+use crate::{
+    admin::{
+        keys,
+        sessions::{self, Kind, Which},
+    },
+    config::Period,
+    core::Core,
+    id::SessionId,
+};
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// Print one Cookie header of a new session, for load tests and monitoring. Audited.
+    Issue(Issue),
+    /// List live sessions.
+    List(List),
+    /// End sessions, within a second on every node.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub struct Issue {
+    /// Whose: id, login name or address.
+    #[arg(long)]
+    account: String,
+    /// What the session may do.
+    #[arg(long, value_enum)]
+    access: Access,
+    /// How long it lasts, such as 10m.
+    #[arg(long, value_parser = duration)]
+    ttl: Duration,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Access {
+    Full,
+    Restricted,
+    #[value(name = "step_up")]
+    StepUp,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Of this account alone.
+    #[arg(long)]
+    account: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Revoke {
+    /// All of this account.
+    #[arg(long)]
+    account: Option<String>,
+    /// This one.
+    #[arg(long)]
+    id: Option<String>,
+    /// All there are.
+    #[arg(long)]
+    all: bool,
+}
+
+/// What to do with signing keys.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Add a key that signs from now on. Nobody is signed out.
+    Rotate,
+    /// List the keys, newest first.
+    List,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<Period>().map(Period::duration)
+}
+
+pub(super) async fn run(core: &Core, command: &Session) -> Result<Report, Failure> {
+    match command {
+        Session::Issue(issue) => {
+            let kind = match issue.access {
+                Access::Full => Kind::Full,
+                Access::Restricted => Kind::Restricted,
+                Access::StepUp => Kind::StepUp,
+            };
+            let pair = sessions::issue(core, &issue.account, kind, issue.ttl).await?;
+            Ok(Report {
+                text: format!("Cookie: {pair}"),
+                json: json!({ "cookie": pair }),
+            })
+        }
+        Session::List(list) => {
+            let live = sessions::list(core, list.account.as_deref()).await?;
+            let lines = live.iter().map(|session| {
+                let kind = if session.restricted {
+                    "restricted"
+                } else {
+                    "full"
+                };
+                let (id, account, device) = (session.id, session.account, &session.device);
+                format!(
+                    "{id}  {account}  {kind:10}  {}  until {}  {device}",
+                    session.method, session.expires_at
+                )
+            });
+            Ok(Report {
+                text: lines.collect::<Vec<_>>().join("\n"),
+                json: json!(live),
+            })
+        }
+        Session::Revoke(revoke) => {
+            let ended = sessions::revoke(core, &which(revoke)?).await?;
+            Ok(Report {
+                text: format!("{ended} session(s) ended."),
+                json: json!({ "ended": ended }),
+            })
+        }
+    }
+}
+
+fn which(revoke: &Revoke) -> Result<Which, Failure> {
+    match (&revoke.id, &revoke.account) {
+        (Some(id), _) => SessionId::parse(id).map(Which::One).ok_or_else(|| {
+            Failure::Usage(format!(
+                "--id {id:?} is not a session id; `session list` shows them"
+            ))
+        }),
+        (None, Some(account)) => Ok(Which::Account(account.clone())),
+        (None, None) => Ok(Which::All),
+    }
+}
+
+pub(super) async fn run_key(core: &Core, command: &Key) -> Result<Report, Failure> {
+    match command {
+        Key::Rotate => {
+            let kid = keys::rotate(core).await?;
+            Ok(Report {
+                text: format!(
+                    "New tokens are signed with {kid} from now on; older keys go on verifying."
+                ),
+                json: json!({ "kid": kid }),
+            })
+        }
+        Key::List => {
+            let all = keys::list(core).await?;
+            let lines = all
+                .iter()
+                .map(|key| format!("{}  since {}", key.kid, key.created_at));
+            let rows = all
+                .iter()
+                .map(|key| json!({ "kid": key.kid, "created_at": key.created_at }));
+            Ok(Report {
+                text: lines.collect::<Vec<_>>().join("\n"),
+                json: rows.collect(),
+            })
+        }
+    }
+}

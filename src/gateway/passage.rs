@@ -1,0 +1,120 @@
+//! One request's way through the gateway: what is known of it so far.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Instant,
+};
+
+use http::{HeaderValue, Method};
+
+use super::{asker::Asker, facts::RequestFacts, forwarding::Forwarding};
+use crate::{
+    config::Config,
+    id::RequestId,
+    network::Network,
+    session::Visit,
+    snapshot::Snapshot,
+    telemetry::access::{AccessRecord, Outcome, SessionKind},
+    web::caller::Caller,
+};
+
+/// What is known of a request. It begins knowing nothing; only [`Self::forwarding`] opens an upstream.
+pub struct Passage {
+    /// Its id.
+    pub request_id: RequestId,
+    /// When its header had been read.
+    pub began: Instant,
+    /// The configuration it began under, used to its end.
+    pub snapshot: Arc<Snapshot>,
+    /// The other end of the connection.
+    pub client: IpAddr,
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// What is asking.
+    pub asker: Asker,
+    /// Its one reading; `None` when there is none.
+    pub facts: Option<Arc<RequestFacts>>,
+    /// Its live session.
+    pub visit: Option<Visit>,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// Leave to reach an upstream.
+    pub forwarding: Option<Forwarding>,
+}
+
+impl Passage {
+    /// A request under this configuration.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            request_id: RequestId::random(),
+            began: Instant::now(),
+            snapshot,
+            client: Ipv4Addr::UNSPECIFIED.into(),
+            tls: false,
+            asker: Asker::Program,
+            facts: None,
+            visit: None,
+            outcome: Outcome::Undecided,
+            forwarding: None,
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.snapshot.config
+    }
+
+    /// The renewed session cookie to set on the answer.
+    pub fn renewed_cookie(&self) -> Option<&HeaderValue> {
+        self.visit.as_ref()?.set_cookie.as_ref()
+    }
+
+    /// Whether people reach this host over TLS: on this connection, or before something in front that ends
+    /// it, as the configured origin says.
+    pub fn is_secure(&self, host: &str) -> bool {
+        self.tls
+            || self
+                .config()
+                .relying_party
+                .origins
+                .iter()
+                .any(|origin| origin.host() == host && origin.url().scheme() == "https")
+    }
+
+    /// What an own page learns.
+    pub fn caller(&self, facts: &RequestFacts) -> Caller {
+        Caller {
+            visit: self.visit.clone(),
+            request_id: self.request_id,
+            client: self.client,
+            host: facts.authority.host().to_owned(),
+            secure: self.tls,
+        }
+    }
+
+    /// The line for the access log.
+    pub fn record<'a>(&'a self, method: &'a Method, status: Option<u16>) -> AccessRecord<'a> {
+        AccessRecord {
+            request_id: self.request_id,
+            method: method.as_str(),
+            host: self.facts.as_ref().map(|facts| facts.authority.host()),
+            path: self.facts.as_ref().map(|facts| facts.target.path()),
+            status,
+            decision: self.outcome,
+            route: self.forwarding.as_ref().map(Forwarding::route_line),
+            upstream: self
+                .forwarding
+                .as_ref()
+                .map(|forwarding| forwarding.upstream().name.as_str()),
+            duration: self.began.elapsed(),
+            network: Network::of(self.client),
+            account: self.visit.as_ref().map(|visit| visit.account.id),
+            session: match &self.visit {
+                None => SessionKind::None,
+                Some(visit) if visit.claims.restricted => SessionKind::Restricted,
+                Some(_) => SessionKind::Full,
+            },
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The story of a request, told to pingora: read it, see who asks, decide, and forward it or answer it.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::Router;
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, header};
+use pingora::{
+    Error, ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
+    proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use super::{
+    asker::Asker,
+    challenge,
+    connection::{HeaderDeadline, IDLE},
+    cookies,
+    facts::{RequestFacts, Wire},
+    failure,
+    forwarding::Forwarding,
+    introduction::{Introduction, is_websocket},
+    lifeline, own_pages,
+    passage::Passage,
+    refusal::Refusal,
+    response,
+};
+use crate::{
+    core::Core,
+    policy::decision::{self, Challenge, Decision, Denial, decide},
+    session::Visit,
+    telemetry::access::Outcome,
+};
+
+/// The gateway, as pingora drives it.
+pub struct Proxy {
+    core: Arc<Core>,
+    pages: Router,
+    /// Which server of an upstream is next.
+    turn: AtomicUsize,
+}
+
+/// What to do with a request.
+enum Verdict {
+    Forward,
+    OwnPage(Arc<RequestFacts>),
+    Answer(Response<Bytes>),
+}
+
+impl Proxy {
+    /// A gateway with these own pages.
+    pub const fn new(core: Arc<Core>, pages: Router) -> Self {
+        Self {
+            core,
+            pages,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Reads the request, finds its session and decides.
+    async fn judge(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> pingora::Result<Verdict> {
+        observe(session, passage);
+        let facts = match read_facts(session) {
+            Ok(facts) => Arc::new(facts),
+            Err(fault) => {
+                // Where this request ends may be in doubt, so nothing after it is read.
+                session.set_keepalive(None);
+                passage.outcome = Outcome::Malformed;
+                return Ok(refuse(&Refusal::malformed(&fault), passage));
+            }
+        };
+        passage.facts = Some(facts.clone());
+        if let Some(joined) = cookies::join_crumbs(&session.req_header().headers) {
+            session.req_header_mut().insert_header("Cookie", joined)?;
+        }
+        passage.visit = self
+            .core
+            .sessions
+            .visit(
+                &session.req_header().headers,
+                &passage.snapshot.config.session,
+            )
+            .await;
+        Ok(self.decide(session, passage, facts))
+    }
+
+    fn decide(
+        &self,
+        session: &Session,
+        passage: &mut Passage,
+        facts: Arc<RequestFacts>,
+    ) -> Verdict {
+        let snapshot = passage.snapshot.clone();
+        let request = decision::Request {
+            method: &facts.method,
+            host: facts.authority.host(),
+            target: &facts.target,
+            session: passage.visit.as_ref().map(Visit::for_policy),
+            now: self.core.clock.now(),
+        };
+        let decision = decide(&snapshot.config.routes, &request);
+        passage.outcome = outcome(&decision);
+        match decision {
+            Decision::Forward(permit) => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                let websocket = is_websocket(session.req_header());
+                passage.forwarding = Forwarding::new(&permit, snapshot.clone(), turn, websocket);
+                if lifeline::may_take_long(&session.req_header().headers) {
+                    tie(passage);
+                }
+                Verdict::Forward
+            }
+            Decision::OwnPage => Verdict::OwnPage(facts),
+            Decision::Challenge(challenge) => Verdict::Answer(challenge::answer(
+                challenge,
+                passage.asker,
+                &facts,
+                &session.req_header().headers,
+                (passage.request_id, Some(&snapshot)),
+            )),
+            Decision::Deny(denial) => refuse(&Refusal::denied(denial), passage),
+        }
+    }
+
+    async fn own_page(
+        &self,
+        session: &mut Session,
+        passage: &Passage,
+        facts: &RequestFacts,
+    ) -> Response<Bytes> {
+        let caller = passage.caller(facts);
+        match own_pages::call(self.pages.clone(), session, facts, caller).await {
+            Ok(response) => response,
+            Err(refusal) => refusal_answer(&refusal, passage),
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        Passage::new(self.core.snapshot())
+    }
+
+    /// None: compressing a page that holds both a secret and what a stranger wrote gives the secret away
+    /// (BREACH).
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    /// The header of a request on HTTP/1 is read. Every one is announced here: the connection leaves its
+    /// deadline before each.
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        _passage: &mut Passage,
+        left: Box<dyn Any + Send + Sync>,
+    ) {
+        if let Ok(deadline) = left.downcast::<Arc<HeaderDeadline>>() {
+            deadline.meet();
+        }
+    }
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        _passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        session.set_write_timeout(Some(CLIENT_SILENCE));
+        session.set_total_drain_timeout(Some(DRAIN));
+        // Without these the library keeps an idle connection for ever, and answers a request whose
+        // successor is already on the wire with an error.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(IDLE.as_secs()));
+        }
+        session.set_pipelining_enabled(true);
+        Ok(())
+    }
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> pingora::Result<bool> {
+        let response = match self.judge(session, passage).await? {
+            Verdict::Forward => return Ok(false),
+            Verdict::OwnPage(facts) => self.own_page(session, passage, &facts).await,
+            Verdict::Answer(response) => response,
+        };
+        answer(session, passage, response).await?;
+        Ok(true)
+    }
+
+    /// Without leave there is no upstream, whatever went wrong before.
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        passage: &mut Passage,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        match &passage.forwarding {
+            Some(forwarding) => Ok(Box::new(forwarding.peer())),
+            None => Err(
+                Error::explain(ErrorType::InternalError, "no permit to reach an upstream")
+                    .into_in(),
+            ),
+        }
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        let Some(facts) = &passage.facts else {
+            return Err(
+                Error::explain(ErrorType::InternalError, "no reading of the request").into_in(),
+            );
+        };
+        Introduction {
+            facts,
+            visit: passage.visit.as_ref(),
+            identity: &passage.config().identity,
+            client: passage.client,
+            secure: passage.is_secure(facts.authority.host()),
+            request_id: passage.request_id,
+        }
+        .write(request)
+        .map_err(Error::into_in)
+    }
+
+    /// Nothing was sent yet, so the next server may be tried whatever the method.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        passage: &mut Passage,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let another = passage
+            .forwarding
+            .as_mut()
+            .is_some_and(Forwarding::try_next_server);
+        error.set_retry(another);
+        error
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        let switching = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        if head.status.is_informational() && !switching {
+            return Ok(());
+        }
+        if switching
+            || !head.headers.contains_key(header::CONTENT_LENGTH)
+            || lifeline::may_take_long(&head.headers)
+        {
+            tie(passage);
+        }
+        if switching {
+            // A WebSocket may be silent for as long as its two ends like.
+            session.set_read_timeout(None);
+            session.set_write_timeout(None);
+        }
+        response::drop_planted_cookies(head)?;
+        response::sign(head, passage.request_id, passage.renewed_cookie())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        passage: &mut Passage,
+    ) -> FailToProxy {
+        let begun = session.response_written().is_some_and(|head| {
+            !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
+        });
+        session.set_keepalive(None);
+        let refusal = failure::refusal_for(error).filter(|_| !begun);
+        failure::report(error, refusal.as_ref(), passage);
+        let Some(refusal) = refusal else {
+            // The client is gone, or has half an answer that only a cut connection can mark as such.
+            return FailToProxy {
+                error_code: 0,
+                can_reuse_downstream: false,
+            };
+        };
+        let response = refusal_answer(&refusal, passage);
+        if let Err(error) = answer(session, passage, response).await {
+            tracing::debug!(request_id = %passage.request_id, %error, "the client left before the error page");
+        }
+        FailToProxy {
+            error_code: refusal.status.as_u16(),
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
+        let status = session.response_written().map(|head| head.status.as_u16());
+        passage.record(&session.req_header().method, status).write();
+    }
+
+    /// The library's own lines would hold the query; ours is written in [`Self::fail_to_proxy`].
+    fn suppress_error_log(&self, _session: &Session, _passage: &Passage, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        passage: &Passage,
+        error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        tracing::warn!(request_id = %passage.request_id, cause = error.etype().as_str(), "trying again upstream");
+        true
+    }
+
+    fn request_summary(&self, _session: &Session, passage: &Passage) -> String {
+        format!("request {}", passage.request_id)
+    }
+}
+
+/// Who is at the other end, and what kind of asker it is.
+fn observe(session: &Session, passage: &mut Passage) {
+    if let Some(address) = session.client_addr().and_then(|address| address.as_inet()) {
+        passage.client = address.ip().to_canonical();
+    }
+    passage.tls = session
+        .digest()
+        .is_some_and(|digest| digest.ssl_digest.is_some());
+    let request = session.req_header();
+    passage.asker = Asker::of(&request.method, &request.headers);
+}
+
+/// What may outlive its session ends with it.
+fn tie(passage: &Passage) {
+    if let Some(visit) = &passage.visit {
+        lifeline::tie(visit.claims.sid);
+    }
+}
+
+fn read_facts(session: &Session) -> Result<RequestFacts, super::facts::Fault> {
+    let request = session.req_header();
+    let head = session
+        .as_http1()
+        .map(|session| session.get_headers_raw_bytes());
+    RequestFacts::read(&Wire {
+        method: &request.method,
+        target: request.raw_path(),
+        authority: request.uri.authority().map(http::uri::Authority::as_str),
+        headers: &request.headers,
+        head: head.as_deref(),
+    })
+}
+
+const fn outcome(decision: &Decision<'_>) -> Outcome {
+    match decision {
+        Decision::Forward(_) => Outcome::Forwarded,
+        Decision::OwnPage => Outcome::OwnPage,
+        Decision::Challenge(Challenge::SignIn) => Outcome::SignIn,
+        Decision::Challenge(Challenge::ReEnrol) => Outcome::ReEnrol,
+        Decision::Challenge(Challenge::StepUp { .. }) => Outcome::StepUp,
+        Decision::Deny(Denial::NoRoute) => Outcome::NoRoute,
+        Decision::Deny(Denial::NotAllowed) => Outcome::NotAllowed,
+        Decision::Deny(Denial::Ambiguous) => Outcome::Ambiguous,
+    }
+}
+
+fn refuse(refusal: &Refusal, passage: &Passage) -> Verdict {
+    Verdict::Answer(refusal_answer(refusal, passage))
+}
+
+fn refusal_answer(refusal: &Refusal, passage: &Passage) -> Response<Bytes> {
+    refusal.answer(passage.asker, passage.request_id, Some(&passage.snapshot))
+}
+
+/// Writes an answer of the gateway's own, whole.
+async fn answer(
+    session: &mut Session,
+    passage: &Passage,
+    response: Response<Bytes>,
+) -> pingora::Result<()> {
+    own_pages::discard_body(session).await;
+    let (parts, mut body) = response.into_parts();
+    let mut head = ResponseHeader::from(parts);
+    let bodiless = matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    if bodiless {
+        head.remove_header(&header::CONTENT_LENGTH);
+        body.clear();
+    } else if session.req_header().method == Method::HEAD {
+        // A page that answers HEAD says itself how long its body would have been.
+        if !head.headers.contains_key(header::CONTENT_LENGTH) {
+            head.set_content_length(body.len())?;
+        }
+        body.clear();
+    } else {
+        head.set_content_length(body.len())?;
+    }
+    response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
+    session.write_response_header(Box::new(head), false).await?;
+    session.write_response_body(Some(body), true).await
+}
+
+/// A client that takes nothing for so long is gone.
+const CLIENT_SILENCE: Duration = Duration::from_secs(60);
+/// For what is left of a request's body when its answer is out.
+const DRAIN: Duration = Duration::from_secs(10);

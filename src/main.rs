@@ -1,0 +1,7 @@
+//! The thin binary: parse the command line, call the library, give the exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gatehouse::cli::main()
+}

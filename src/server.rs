@@ -1,0 +1,248 @@
+//! Builds everything and keeps it running: start, background work, stop.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, middleware};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use crate::{
+    account,
+    clock::Clock,
+    config::Config,
+    core::{Core, OpenError},
+    gateway::{Gateway, GatewayError},
+    mail::{self, Worker},
+    sign_in,
+    web::{asset_server, error::Refusal, respond},
+};
+
+/// A running Gatehouse.
+pub struct Gatehouse {
+    core: Arc<Core>,
+    gateway: Gateway,
+    addresses: Vec<SocketAddr>,
+    stopping: watch::Sender<bool>,
+    background: JoinSet<()>,
+}
+
+/// Why it did not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store, the secret or the keys cannot be had.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The proxy did not start.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// Mail cannot leave as configured.
+    #[error(transparent)]
+    Mail(#[from] mail::OpenError),
+}
+
+/// How often other nodes' changes are looked for: a revocation takes effect within a second.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+
+/// How often what has served is forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// How long ended sessions and spent proofs stay before they are forgotten.
+const KEEP_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long requests in flight may take to end when the server stops.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Gatehouse {
+    /// Starts on the configured addresses.
+    ///
+    /// # Errors
+    /// When anything it needs cannot be had.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let listener = TcpListener::bind(address).map_err(|source| StartError::Listen {
+                address: *address,
+                source,
+            })?;
+            listeners.push(listener);
+        }
+        Self::start_on(config, clock, listeners).await
+    }
+
+    /// Starts on listeners that are bound already.
+    ///
+    /// # Errors
+    /// When anything it needs cannot be had.
+    pub async fn start_on(
+        config: Config,
+        clock: Clock,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let addresses = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
+        let transport = match &config.mail {
+            Some(mail) => Some(mail::open(mail).await?),
+            None => None,
+        };
+        let core = Arc::new(Core::open(config, clock).await?);
+        let gateway = Gateway::start(Arc::clone(&core), pages(&core), listeners).await?;
+        let (stopping, stopped) = watch::channel(false);
+        let mut background = JoinSet::new();
+        background.spawn(follow(Arc::clone(&core), stopped.clone()));
+        background.spawn(tidy(Arc::clone(&core), stopped.clone()));
+        if let Some(transport) = transport {
+            let worker = Worker::new(
+                core.outbox.clone(),
+                Arc::clone(&core.store),
+                transport,
+                core.clock.clone(),
+            );
+            background.spawn(worker.run(stopped));
+        }
+        Ok(Self {
+            core,
+            gateway,
+            addresses,
+            stopping,
+            background,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What it works with.
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Stops accepting, lets requests and background work in flight end, and returns when they have.
+    pub async fn stop(mut self) {
+        self.gateway.stop(PATIENCE).await;
+        // An error says that no background work is left to tell.
+        let _ = self.stopping.send(true);
+        while self.background.join_next().await.is_some() {}
+    }
+
+    /// Runs until the process is told to end, then stops.
+    pub async fn run_until_signalled(self) {
+        signalled().await;
+        tracing::info!("stopping: no new connections, requests in flight may end");
+        self.stop().await;
+    }
+}
+
+/// Every page of Gatehouse itself.
+pub fn pages(core: &Arc<Core>) -> Router {
+    Router::new()
+        .merge(sign_in::router())
+        .merge(account::router())
+        .merge(asset_server::router())
+        .fallback(|| async { Refusal::NOT_FOUND })
+        .method_not_allowed_fallback(|| async {
+            Refusal {
+                status: axum::http::StatusCode::METHOD_NOT_ALLOWED,
+                ..Refusal::NOT_FOUND
+            }
+        })
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(core),
+            respond::respond,
+        ))
+        .with_state(Arc::clone(core))
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub async fn signalled() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            tracing::warn!("SIGTERM cannot be caught; use SIGINT");
+            let _ = interrupt.await;
+            return;
+        };
+        tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}
+
+async fn follow(core: Arc<Core>, stopped: watch::Receiver<bool>) {
+    let mut failing = false;
+    let mut ticks = Ticks::every(FOLLOW_EVERY, stopped);
+    while ticks.next().await {
+        match core.sessions.catch_up().await {
+            Ok(()) if failing => {
+                failing = false;
+                tracing::info!("the store answers again");
+            }
+            Ok(()) => {}
+            Err(_) if failing => {}
+            Err(error) => {
+                failing = true;
+                tracing::error!(%error, "the store cannot be followed; what ended elsewhere shows when tokens expire");
+            }
+        }
+    }
+}
+
+async fn tidy(core: Arc<Core>, stopped: watch::Receiver<bool>) {
+    let mut ticks = Ticks::every(TIDY_EVERY, stopped);
+    while ticks.next().await {
+        core.limits.forget_idle();
+        if let Err(error) = core
+            .store
+            .forget_before(core.clock.now().minus(KEEP_FOR))
+            .await
+        {
+            tracing::warn!(%error, "the store could not be tidied; it will be tried again");
+        }
+    }
+}
+
+/// The beat of background work, until the server stops.
+struct Ticks {
+    interval: Interval,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Ticks {
+    fn every(period: Duration, stopped: watch::Receiver<bool>) -> Self {
+        let mut interval = interval(period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval, stopped }
+    }
+
+    /// Waits for the next beat; `false` when there is none any more.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.interval.tick() => true,
+            _ = self.stopped.changed() => false,
+        }
+    }
+}
