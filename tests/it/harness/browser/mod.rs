@@ -1,0 +1,272 @@
+//! A person in front of real Chromium, with authenticators that the browser itself simulates. Actions are
+//! named after what the person does; [`inspection`] looks at what they see.
+
+mod authenticators;
+mod inspection;
+
+use std::time::Duration;
+
+use serde_json::json;
+use thirtyfour::{
+    By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement,
+    extensions::query::ElementQueryable, manager::BrowserKind,
+};
+
+use super::{
+    cookies::SESSION,
+    gateway::{Gateway, install_crypto_provider},
+    waiting::{SOON, within},
+};
+
+/// One browser, started for one test; [`close`](Self::close) ends it.
+pub struct Browser {
+    driver: WebDriver,
+    origin: String,
+    authenticator: String,
+}
+
+/// Chromium completes a conditional request (autofill) by itself when a passkey exists, so no journey
+/// could show that a click is what signs in. This leaves such requests waiting, as a person who does not
+/// touch the field leaves them.
+const NOBODY_TOUCHES_THE_FIELD: &str = "
+    const get = navigator.credentials.get.bind(navigator.credentials);
+    navigator.credentials.get = options => options?.mediation === 'conditional'
+        ? new Promise((_, fail) => options.signal?.addEventListener('abort', () => fail(options.signal.reason)))
+        : get(options);
+";
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+impl Browser {
+    /// A new browser whose owner ignores what autofill offers.
+    pub async fn open(gateway: &Gateway) -> Self {
+        let browser = Self::with_autofill(gateway).await;
+        let script = json!({"source": NOBODY_TOUCHES_THE_FIELD});
+        browser
+            .devtools("Page.addScriptToEvaluateOnNewDocument", script)
+            .await;
+        browser
+    }
+
+    /// A new browser whose owner takes what autofill offers.
+    pub async fn with_autofill(gateway: &Gateway) -> Self {
+        install_crypto_provider();
+        let mut chromium = DesiredCapabilities::chrome();
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--host-resolver-rules=MAP localhost 127.0.0.1",
+        ] {
+            chromium.add_arg(argument).unwrap();
+        }
+        if let Ok(binary) = std::env::var("CHROMIUM") {
+            chromium.set_binary(&binary).unwrap();
+        }
+        let driver = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".to_owned());
+        let driver = WebDriver::managed(chromium)
+            .driver_binary(BrowserKind::Chrome, driver)
+            .offline()
+            .await
+            .expect("Chromium and ChromeDriver: tests/run installs them");
+        let authenticator = authenticators::add_platform(&driver).await;
+        Self {
+            driver,
+            origin: gateway.origin.clone(),
+            authenticator,
+        }
+    }
+
+    pub async fn close(self) {
+        self.driver.quit().await.expect("the browser ends");
+    }
+
+    /// From now on no page runs a script.
+    pub async fn without_javascript(&self) {
+        self.devtools(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": true}),
+        )
+        .await;
+    }
+
+    /// Types an address into the browser.
+    pub async fn visit(&self, path: &str) {
+        self.visit_link(&format!("{}{path}", self.origin)).await;
+    }
+
+    /// Follows a link from a mail.
+    pub async fn visit_link(&self, link: &str) {
+        self.driver.goto(link).await.expect("the page loads");
+    }
+
+    /// Presses the button, link or disclosure that says `words` in the page's main part.
+    pub async fn press(&self, words: &str) {
+        // What only screen readers are told follows the visible text.
+        let text = xpath_text(words);
+        let says = format!("normalize-space(.)={text} or normalize-space(text()[1])={text}");
+        let control = format!("*[self::button or self::a or self::summary][{says}]");
+        let control = format!("//main//{control} | //body[not(.//main)]//{control}");
+        let element = self
+            .driver
+            .query(By::XPath(control))
+            .wait(SOON, BETWEEN_LOOKS)
+            .and_displayed()
+            .and_enabled()
+            .first()
+            .await;
+        match element {
+            Ok(element) => element.click().await.expect("it can be pressed"),
+            Err(_) => panic!("nothing here says {words:?}: {}", self.describe().await),
+        }
+    }
+
+    /// Types into the visible field of this name.
+    pub async fn type_into(&self, name: &str, text: &str) {
+        let field = self.visible_field(name).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.expect("it can be typed into");
+    }
+
+    /// Waits until the page shows `words`.
+    pub async fn sees(&self, words: &str) {
+        let seen = || async { self.text().await.contains(words).then_some(()) };
+        if tokio::time::timeout(SOON, within(SOON * 2, words, seen))
+            .await
+            .is_err()
+        {
+            panic!("the page does not say {words:?}: {}", self.describe().await);
+        }
+    }
+
+    /// Waits until the address is `path`, whatever its query.
+    pub async fn arrives_at(&self, path: &str) {
+        let arrived = || async { (self.path().await == path).then_some(()) };
+        if tokio::time::timeout(SOON, within(SOON * 2, path, arrived))
+            .await
+            .is_err()
+        {
+            panic!("not at {path}: {}", self.describe().await);
+        }
+    }
+
+    /// The path of the address.
+    pub async fn path(&self) -> String {
+        self.driver.current_url().await.unwrap().path().to_owned()
+    }
+
+    /// Whether the browser has a session cookie.
+    pub async fn has_session_cookie(&self) -> bool {
+        self.driver.get_named_cookie(SESSION).await.is_ok()
+    }
+
+    async fn visible_field(&self, name: &str) -> WebElement {
+        let field = self
+            .driver
+            .query(By::Css(format!("input[name='{name}']")))
+            .wait(SOON, BETWEEN_LOOKS)
+            .and_displayed()
+            .first()
+            .await;
+        match field {
+            Ok(field) => field,
+            Err(_) => panic!("no visible field {name:?}: {}", self.describe().await),
+        }
+    }
+
+    async fn text(&self) -> String {
+        // Between two pages there is no body for a moment.
+        match self.driver.find(By::Tag("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    async fn describe(&self) -> String {
+        let url = self.driver.current_url().await.map(|url| url.to_string());
+        format!("{}\n{}", url.unwrap_or_default(), self.text().await)
+    }
+
+    async fn devtools(&self, method: &str, parameters: serde_json::Value) -> serde_json::Value {
+        self.driver
+            .cdp()
+            .send_raw(method, parameters)
+            .await
+            .expect("Chromium knows the command")
+    }
+}
+
+/// What people do on the gateway's pages, in the words of the pages.
+impl Browser {
+    pub async fn sign_in_with_passkey(&self) {
+        self.press("Sign in with passkey").await;
+    }
+
+    pub async fn ask_for_sign_in_link(&self, address: &str) {
+        self.press("Can't use passkey?").await;
+        self.send_address(address).await;
+    }
+
+    /// After a passkey failed, when the email form is open already.
+    pub async fn send_address(&self, address: &str) {
+        self.type_into("email", address).await;
+        self.press("Send link").await;
+    }
+
+    /// On the page of an invitation, of a restricted session, or of one more passkey.
+    pub async fn save_passkey(&self) {
+        self.press("Create a passkey").await;
+        self.sees("Passkey saved to this device").await;
+    }
+
+    pub async fn enrol(&self, link: &str) {
+        self.visit_link(link).await;
+        self.save_passkey().await;
+        self.press("Continue").await;
+    }
+
+    pub async fn sign_out(&self) {
+        self.visit("/.gatehouse/sign-out").await;
+        self.press("Sign out").await;
+        self.sees("Signed out").await;
+    }
+
+    /// The passkey was cancelled, locked or missing, and the page says so without blaming anybody.
+    pub async fn notices_that_it_did_not_work(&self) {
+        self.sees("The passkey was not used").await;
+    }
+
+    /// Opens the email part of the sign-in page, unless autofill was faster and the page is gone.
+    pub async fn show_email_field(&self) {
+        if let Ok(disclosure) = self.driver.find(By::Tag("summary")).await {
+            disclosure.click().await.ok();
+        }
+    }
+
+    /// After a sign-in by mail, when a passkey is asked for.
+    pub async fn continue_with_limited_access(&self) {
+        self.sees("Save a passkey to go on").await;
+        self.press("Continue with limited access").await;
+    }
+
+    pub async fn rename_passkey(&self, label: &str) {
+        self.press("Rename").await;
+        self.type_into("label", label).await;
+        self.press("Save").await;
+    }
+
+    pub async fn step_up(&self) {
+        self.arrives_at("/.gatehouse/step-up").await;
+        self.press("Confirm with passkey").await;
+    }
+}
+
+fn xpath_text(words: &str) -> String {
+    // XPath 1.0 has no escapes: a text with an apostrophe goes into quotation marks.
+    if words.contains('\'') {
+        format!("\"{words}\"")
+    } else {
+        format!("'{words}'")
+    }
+}

@@ -1,0 +1,292 @@
+//! A real gateway in this process: a temporary store, a listener on a free port, an upstream that writes
+//! down what reaches it, a mailbox. The only file of the tests that calls the product's own functions.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Once,
+    time::Duration,
+};
+
+use gatehouse::{clock::Clock, server::Gatehouse};
+use tempfile::TempDir;
+
+use super::{
+    certificates::Certificates,
+    command_line::{self, Outcome},
+    cookies::SESSION,
+    mailbox::Mailbox,
+    person::{Person, Protocol},
+    upstream::Upstream,
+};
+
+/// A running gateway and what is around it.
+pub struct Gateway {
+    /// As browsers write it: `http://localhost:PORT`.
+    pub origin: String,
+    pub address: SocketAddr,
+    /// Turned by the tests, never waited for.
+    pub clock: Clock,
+    pub upstream: Upstream,
+    pub mailbox: Mailbox,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Its authority, when it speaks TLS.
+    pub certificates: Option<Certificates>,
+    folder: TempDir,
+    running: Option<Gatehouse>,
+}
+
+/// A gateway that is about to start; `.await` starts it.
+pub struct Setup {
+    routes: Vec<String>,
+    sections: BTreeMap<&'static str, String>,
+    servers: Vec<SocketAddr>,
+    tls: bool,
+    folder: TempDir,
+}
+
+/// What the app needs when a test names no routes of its own: something of every kind.
+const ROUTES: [&str; 5] = [
+    "path = '/public/*'\naccess = 'public'",
+    "path = '/notes/*'\nmethods = ['GET']\naccess = 'signed_in'",
+    "path = '/admin/*'\naccess = 'step_up'\nmax_age = '5m'",
+    "path = '/staff/*'\nallow = { groups = ['staff'] }",
+    "path = '/*'",
+];
+
+impl Gateway {
+    /// A gateway before an app that has a public part (`/public`), a low-stakes one (reading `/notes`), one
+    /// that asks for a step-up (`/admin`), one for a group (`/staff`), and wants a full session elsewhere.
+    pub fn start() -> Setup {
+        Setup {
+            routes: Vec::new(),
+            sections: BTreeMap::from([
+                ("methods.passkey", "enabled = true".to_owned()),
+                (
+                    "methods.email",
+                    "enabled = true\nlifespan = '15m'\ngrants = 'restricted'".to_owned(),
+                ),
+                ("session", "lifetime = '12h'\nidle = '1h'".to_owned()),
+                ("enrolment", "mode = 'invite'".to_owned()),
+            ]),
+            servers: Vec::new(),
+            tls: false,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Somebody with a browser and a phone who has not been here before.
+    pub fn person(&self) -> Person {
+        self.person_over(Protocol::Http1)
+    }
+
+    /// The same, speaking this protocol.
+    pub fn person_over(&self, protocol: Protocol) -> Person {
+        Person::new(self, protocol)
+    }
+
+    /// Somebody whom the operator invited and who has saved a passkey; signed in, with a full session.
+    pub async fn enrolled(&self, email: &str) -> Person {
+        let mut person = self.person();
+        let invitation = self.invite(email, &[]);
+        let done = person.enrol(Some(&invitation), "/").await;
+        assert_eq!(done.status, 200, "{}", done.text());
+        person
+    }
+
+    /// A browser with a session such as the operator issues for monitoring: `full`, `restricted` or `step_up`.
+    pub fn person_with_session(&self, email: &str, access: &str) -> Person {
+        let person = self.person();
+        let cookie = self.session(email, access);
+        person.keep_cookie(SESSION, &cookie);
+        person
+    }
+
+    /// Invites an address; gives the link's token.
+    pub fn invite(&self, email: &str, more: &[&str]) -> String {
+        let arguments = [&["account", "invite", "--email", email, "--json"], more].concat();
+        let printed = self.command(&arguments).json();
+        let link = printed["link"]
+            .as_str()
+            .expect("the link is printed")
+            .to_owned();
+        let (_, token) = link
+            .split_once("invitation=")
+            .expect("it carries the invitation");
+        token.to_owned()
+    }
+
+    /// Issues a session to an invited account at the command line; gives the cookie's value.
+    pub fn session(&self, email: &str, access: &str) -> String {
+        let issued = self.command(&[
+            "session",
+            "issue",
+            "--account",
+            email,
+            "--access",
+            access,
+            "--ttl",
+            "60m",
+        ]);
+        assert_eq!(issued.code, 0, "{issued:?}");
+        let (_, cookie) = issued
+            .stdout
+            .trim()
+            .split_once(&format!("Cookie: {SESSION}="))
+            .expect("a Cookie header");
+        cookie.to_owned()
+    }
+
+    /// Runs `gatehouse` beside this gateway, on its configuration.
+    pub fn command(&self, arguments: &[&str]) -> Outcome {
+        command_line::gatehouse(&self.config, arguments)
+    }
+
+    /// The test's own folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts the gateway's clock forward.
+    pub fn after(&self, minutes: u64) {
+        self.clock.advance(Duration::from_secs(60 * minutes));
+    }
+
+    /// Stops the gateway and starts it again on the same store and address.
+    pub async fn restart(&mut self) {
+        self.running.take().expect("it runs").stop().await;
+        let listener = TcpListener::bind(self.address).expect("its port is free again");
+        self.running = Some(run(&self.config, &self.clock, listener).await);
+    }
+}
+
+impl Setup {
+    /// Adds a route: the lines of its table but `upstream`. The first one replaces the usual routes.
+    pub fn with_route(mut self, lines: &str) -> Self {
+        self.routes.push(lines.to_owned());
+        self
+    }
+
+    /// Sets a section of the configuration.
+    pub fn with(mut self, section: &'static str, lines: &str) -> Self {
+        self.sections.insert(section, lines.to_owned());
+        self
+    }
+
+    /// Puts the gateway before this app instead of the recording one.
+    pub fn before(mut self, server: SocketAddr) -> Self {
+        self.servers.push(server);
+        self
+    }
+
+    /// Serves TLS with a certificate for `localhost`.
+    pub fn with_tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// The folder that the gateway will live in, for files its configuration names.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    async fn run(self) -> Gateway {
+        install_crypto_provider();
+        let upstream = Upstream::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let scheme = if self.tls { "https" } else { "http" };
+        let origin = format!("{scheme}://localhost:{}", address.port());
+        let certificates = self
+            .tls
+            .then(|| Certificates::in_folder(self.folder.path()));
+        let config = self.folder.path().join("gatehouse.toml");
+        std::fs::write(&config, self.file(&origin, address, upstream.address)).unwrap();
+        let clock = Clock::shifted();
+        let running = run(&config, &clock, listener).await;
+        Gateway {
+            origin,
+            address,
+            clock,
+            upstream,
+            mailbox: Mailbox::new(&self.folder.path().join("mail")),
+            config,
+            certificates,
+            folder: self.folder,
+            running: Some(running),
+        }
+    }
+
+    fn file(&self, origin: &str, address: SocketAddr, upstream: SocketAddr) -> String {
+        let folder = self.folder.path().display();
+        let mut file = format!("[server]\nlisten = ['{address}']\n");
+        if self.tls {
+            file.push_str("[[server.tls]]\ncert = 'certificate.pem'\nkey = 'key.pem'\n");
+        }
+        let relying_party = format!("id = 'localhost'\nname = 'Example'\norigins = ['{origin}']");
+        let mut sections = BTreeMap::from([
+            ("relying_party", relying_party),
+            ("store", format!("url = 'sqlite:{folder}/gatehouse.db'")),
+            (
+                "mail",
+                format!("url = 'file:{folder}/mail'\nfrom = 'Example <no-reply@example.com>'"),
+            ),
+        ]);
+        sections.extend(self.sections.clone());
+        for (name, lines) in sections {
+            write!(file, "[{name}]\n{lines}\n").unwrap();
+        }
+        let servers = if self.servers.is_empty() {
+            vec![upstream]
+        } else {
+            self.servers.clone()
+        };
+        let servers: Vec<_> = servers.iter().map(|server| format!("'{server}'")).collect();
+        write!(
+            file,
+            "[[upstream]]\nname = 'app'\nservers = [{}]\n",
+            servers.join(", ")
+        )
+        .unwrap();
+        let usual = ROUTES.map(str::to_owned).to_vec();
+        for route in if self.routes.is_empty() {
+            &usual
+        } else {
+            &self.routes
+        } {
+            write!(file, "[[route]]\n{route}\nupstream = 'app'\n").unwrap();
+        }
+        file
+    }
+}
+
+impl IntoFuture for Setup {
+    type Output = Gateway;
+    type IntoFuture = Pin<Box<dyn Future<Output = Gateway> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+async fn run(config: &Path, clock: &Clock, listener: TcpListener) -> Gatehouse {
+    listener.set_nonblocking(true).unwrap();
+    let loaded = match gatehouse::config::load(config) {
+        Ok(loaded) => loaded,
+        Err(problems) => panic!("{problems}\n{}", std::fs::read_to_string(config).unwrap()),
+    };
+    Gatehouse::start_on(loaded.config, clock.clone(), vec![listener])
+        .await
+        .expect("the gateway starts")
+}
+
+/// The clients of this process need one, whether or not a gateway has started.
+pub fn install_crypto_provider() {
+    static ONCE: Once = Once::new();
+    // Somebody else's installation is as good.
+    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}

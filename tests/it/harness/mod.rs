@@ -1,0 +1,22 @@
+//! What the tests are made of: a real gateway in this process, an upstream that remembers what reached it,
+//! a mailbox, people with cookies and passkeys, and apps that others wrote.
+//!
+//! Start with [`gateway::Gateway`]; it is the one place that knows how the product is started.
+
+pub mod app;
+pub mod authenticator;
+pub mod browser;
+mod cbor;
+pub mod certificates;
+pub mod command_line;
+pub mod cookies;
+pub mod gateway;
+pub mod mailbox;
+pub mod page;
+pub mod person;
+pub mod raw;
+pub mod upstream;
+pub mod waiting;
+
+pub use gateway::Gateway;
+pub use person::Person;

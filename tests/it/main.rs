@@ -1,0 +1,20 @@
+//! The tests that drive a real gateway: one binary, so that it is linked once.
+
+mod harness;
+
+mod command_line;
+mod enrolment;
+mod forwarding;
+mod identity;
+mod journeys;
+mod legacy_apps;
+mod mail_delivery;
+mod own_pages;
+mod passkey;
+mod protocols;
+mod readings;
+mod session;
+mod session_end;
+mod sign_in_email;
+mod step_up;
+mod store_trouble;
