@@ -17,7 +17,7 @@ use crate::{
     core::{Core, OpenError},
     demo,
     server::{Gatehouse, StartError},
-    telemetry::{LogFormat, start_logging},
+    telemetry::{LogFormat, SERVE_FILTER, start_logging},
 };
 
 /// A reverse proxy that puts passkey sign-in in front of web apps that know nothing of it.
@@ -143,11 +143,7 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
                 Log::Text => LogFormat::Text,
                 Log::Json => LogFormat::Json,
             };
-            // The proxy library quotes addresses and requests in its own lines; ours tell what matters.
-            start_logging(
-                format,
-                "info,pingora=error,pingora_core=off,pingora_proxy=error,webauthn_rs_core=off",
-            );
+            start_logging(format, SERVE_FILTER);
             let config = load(&cli.common)?;
             runtime()?.block_on(serve(config))?;
             Ok(None)

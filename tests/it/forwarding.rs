@@ -201,6 +201,19 @@ async fn an_app_that_is_down_gets_the_visitor_a_plain_page_with_a_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_says_nothing_gets_the_visitor_a_page_that_says_so() {
+    let gateway = Gateway::start().with_upstream("read_timeout = '1s'").await;
+    gateway.upstream.answer("/public/slow", Answer::Silence);
+    let reply = gateway.person().open("/public/slow").await;
+    assert_eq!(reply.status, 504);
+    assert!(
+        reply.text().contains(reply.header("x-request-id")),
+        "{}",
+        reply.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_hangs_up_gets_the_visitor_the_same_page() {
     let gateway = Gateway::start().await;
     gateway.upstream.answer("/public/broken", Answer::HangUp);

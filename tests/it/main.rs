@@ -13,6 +13,7 @@ mod own_pages;
 mod passkey;
 mod protocols;
 mod readings;
+mod records;
 mod session;
 mod session_end;
 mod sign_in_email;

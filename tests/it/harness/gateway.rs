@@ -45,6 +45,7 @@ pub struct Setup {
     routes: Vec<String>,
     sections: BTreeMap<&'static str, String>,
     servers: Vec<SocketAddr>,
+    upstream: String,
     tls: bool,
     folder: TempDir,
 }
@@ -74,6 +75,7 @@ impl Gateway {
                 ("enrolment", "mode = 'invite'".to_owned()),
             ]),
             servers: Vec::new(),
+            upstream: String::new(),
             tls: false,
             folder: tempfile::tempdir().unwrap(),
         }
@@ -183,6 +185,12 @@ impl Setup {
         self
     }
 
+    /// Adds lines to the table of the upstream.
+    pub fn with_upstream(mut self, lines: &str) -> Self {
+        self.upstream = format!("{lines}\n");
+        self
+    }
+
     /// Serves TLS with a certificate for `localhost`.
     pub fn with_tls(mut self) -> Self {
         self.tls = true;
@@ -248,8 +256,9 @@ impl Setup {
         let servers: Vec<_> = servers.iter().map(|server| format!("'{server}'")).collect();
         write!(
             file,
-            "[[upstream]]\nname = 'app'\nservers = [{}]\n",
-            servers.join(", ")
+            "[[upstream]]\nname = 'app'\nservers = [{}]\n{}",
+            servers.join(", "),
+            self.upstream
         )
         .unwrap();
         let usual = ROUTES.map(str::to_owned).to_vec();

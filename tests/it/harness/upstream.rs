@@ -40,6 +40,8 @@ pub enum Answer {
     Raw(Vec<u8>),
     /// The connection is closed without a word.
     HangUp,
+    /// Nothing, for as long as the connection stays open.
+    Silence,
     /// The head and one event of a stream that goes on until the app is told to end it or loses its reader.
     Endless,
 }
@@ -162,6 +164,7 @@ impl State {
                 Answer::Page(page) => stream.write_all(&html(&page, head_only)).await?,
                 Answer::Raw(bytes) => return stream.write_all(&bytes).await,
                 Answer::HangUp => return Ok(()),
+                Answer::Silence => return stream.read_to_end(&mut Vec::new()).await.map(drop),
                 Answer::Endless => return self.stream_until_nobody_reads(stream).await,
             }
         }

@@ -1,0 +1,154 @@
+//! What is written down: every step of a person in the audit log, and no secret in any log.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use serde_json::Value as Json;
+use tracing_subscriber::EnvFilter;
+
+use crate::harness::{Gateway, Person};
+
+const ZOE: &str = "zoe.of-the-records@example.com";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_matters_to_an_account_is_audited() {
+    let gateway = Gateway::start().await;
+    gateway.invite(ZOE, &[]);
+    let mut zoe = by_mail(&gateway).await.0;
+    zoe.enrol(None, "/").await;
+    zoe.step_up("/admin/users").await;
+    zoe.press_on_account_page("/.gatehouse/sign-out").await;
+    gateway.command(&["account", "disable", ZOE]);
+
+    let shown = gateway.command(&["account", "show", ZOE, "--json"]).json();
+    let mut records = shown["audit"].as_array().unwrap().clone();
+    records.reverse();
+    let events: Vec<&str> = records
+        .iter()
+        .map(|record| record["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "account_created",
+            "sign_in_mail_requested",
+            "sign_in_refused",
+            "signed_in",
+            "passkey_enrolled",
+            "stepped_up",
+            "signed_out",
+            "account_disabled",
+        ]
+    );
+    assert_eq!(records[2]["reason"], "wrong_code");
+    assert_eq!(
+        (&records[3]["method"], &records[3]["restricted"]),
+        (&"email".into(), &true.into())
+    );
+    for record in &records[1..7] {
+        assert!(record["at"].is_i64());
+        assert_eq!(record["network"], "127.0.0.0");
+        assert_eq!(
+            record["request"].as_str().map(str::len),
+            Some(32),
+            "{record}"
+        );
+    }
+    for record in [&records[0], &records[7]] {
+        assert_eq!(record["request"], Json::Null, "the command line has none");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_and_no_address_reaches_a_log() {
+    let log = log();
+    let gateway = Gateway::start().await;
+    let invitation = gateway.invite(ZOE, &[]);
+    let (mut zoe, mut secrets) = by_mail(&gateway).await;
+    let restricted = zoe.session_cookie().unwrap();
+    zoe.enrol(None, "/").await;
+    let opened = zoe.open("/notes/list?key=a-query-that-is-secret").await;
+    assert_eq!(opened.status, 200);
+    gateway
+        .person()
+        .open(&format!("/.gatehouse/enrol?invitation={invitation}"))
+        .await;
+    secrets.extend([
+        ZOE.to_owned(),
+        invitation,
+        restricted,
+        zoe.session_cookie().unwrap(),
+        "a-query-that-is-secret".to_owned(),
+    ]);
+    secrets.extend(zoe.cookie_header().split("; ").filter_map(value_of));
+
+    let request_id = opened.header("x-request-id");
+    let written = String::from_utf8_lossy(&log.lock().unwrap()).into_owned();
+    assert!(
+        written.contains(request_id),
+        "the access log is written here"
+    );
+    assert!(
+        written.contains("passkey_enrolled"),
+        "and the audit log too"
+    );
+    for secret in secrets {
+        assert!(!written.contains(&secret), "{secret}");
+    }
+}
+
+/// Asks for a mail, mistypes its code, then types it. Gives what no log may hold.
+async fn by_mail(gateway: &Gateway) -> (Person, Vec<String>) {
+    let zoe = gateway.person();
+    zoe.ask_for_mail(ZOE, "/").await;
+    let mail = gateway.mailbox.next(ZOE).await;
+    let wrong = if mail.code() == "00000000" {
+        "00000001"
+    } else {
+        "00000000"
+    };
+    zoe.enter_code(wrong).await;
+    zoe.open_link(&mail.link()).await;
+    zoe.enter_code(&mail.code()).await;
+    assert_eq!(zoe.session_kind().await, "restricted");
+    let (_, token) = mail
+        .link()
+        .split_once("token=")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    (zoe, vec![mail.code(), token])
+}
+
+fn value_of(cookie: &str) -> Option<String> {
+    cookie.split_once('=').map(|(_, value)| value.to_owned())
+}
+
+/// Everything that this process logs from now on, filtered as `serve` does.
+fn log() -> Arc<Mutex<Vec<u8>>> {
+    static LOG: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
+    let log = LOG.get_or_init(|| {
+        let log = Arc::<Mutex<Vec<u8>>>::default();
+        let written = log.clone();
+        tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(EnvFilter::new(gatehouse::telemetry::SERVE_FILTER))
+            .with_writer(move || Pen(written.clone()))
+            .init();
+        log
+    });
+    log.clone()
+}
+
+struct Pen(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Pen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
