@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Path, Query},
+    extract::Path,
     response::{IntoResponse, Redirect},
     routing::{get, post},
 };
@@ -19,7 +19,7 @@ use crate::{
     store::{Credential, SessionRecord},
     telemetry::audit::AuditEvent,
     web::{
-        ask::{Ask, Form},
+        ask::{Ask, Form, Query},
         error::{Outcome, Refusal},
         pages::{AccountPage, PasskeyRow, SessionRow},
         provider,

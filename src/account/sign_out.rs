@@ -15,7 +15,7 @@ use crate::{
     session::cookie,
     telemetry::audit::AuditEvent,
     web::{
-        ask::{Ask, Form},
+        ask::{Ask, Form, Query},
         error::Outcome,
         pages::{SignOut, SignedOut},
     },
@@ -75,10 +75,7 @@ struct SignedOutQuery {
     everywhere: Option<String>,
 }
 
-async fn signed_out(
-    ask: Ask,
-    axum::extract::Query(query): axum::extract::Query<SignedOutQuery>,
-) -> Outcome {
+async fn signed_out(ask: Ask, Query(query): Query<SignedOutQuery>) -> Outcome {
     show_signed_out(&ask, query.everywhere.is_some())
 }
 

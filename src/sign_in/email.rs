@@ -9,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::Query,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -33,7 +32,7 @@ use crate::{
     store::{Account, AccountKey, AccountState, CodeTry, EmailAttempt, Spend},
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
-        ask::{Ask, Form},
+        ask::{Ask, Form, Query},
         error::{Outcome, Refusal},
         pages::{CheckMail, MailLink},
         return_to::ReturnTo,

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::Query,
     http::Method,
     response::{IntoResponse, Redirect},
     routing::{get, post},
@@ -33,7 +32,7 @@ use crate::{
     store::{Account, Spend},
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
-        ask::{Ask, Json},
+        ask::{Ask, Json, Query},
         error::{Outcome, Refusal},
         pages::{Enrol, Invitation, PasskeySaved},
         return_to::ReturnTo,

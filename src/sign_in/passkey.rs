@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Query,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -24,7 +23,7 @@ use crate::{
     store::{Account, AccountKey, Credential, Spend},
     telemetry::audit::Refusal as Reason,
     web::{
-        ask::{Ask, Json},
+        ask::{Ask, Json, Query},
         error::{Outcome, Refusal},
         pages::{EmailForm, SignIn},
         return_to::ReturnTo,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Query,
     response::{IntoResponse, Redirect},
     routing::{get, post},
 };
@@ -22,7 +21,7 @@ use crate::{
     store::{Credential, Spend},
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
-        ask::{Ask, Json},
+        ask::{Ask, Json, Query},
         error::{Outcome, Refusal},
         pages::StepUp,
         return_to::ReturnTo,

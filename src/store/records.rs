@@ -181,7 +181,8 @@ pub struct SessionStart {
     pub session: SessionRecord,
     /// The session it takes the place of; must be alive and of the same account.
     pub replaces: Option<SessionId>,
-    /// The account to add first: someone who enrols themselves.
+    /// The account to add first: someone who enrols themselves. Its making has an audit record of its own,
+    /// before that of the session.
     pub new_account: Option<Account>,
     /// A passkey to save.
     pub new_credential: Option<Credential>,

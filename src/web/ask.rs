@@ -153,6 +153,17 @@ impl FromRequestParts<Arc<Core>> for Ask {
     }
 }
 
+/// The parameters of an address.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Core>> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Core>) -> Result<Self, Refusal> {
+        read_form(parts.uri.query().unwrap_or_default().as_bytes()).map(Self)
+    }
+}
+
 /// A posted form that this very browser was served.
 pub struct Form<T>(pub T);
 

@@ -69,6 +69,28 @@ async fn assets_are_kept_by_browsers_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_cannot_be_read_gets_a_page_of_ours() {
+    let gateway = Gateway::start().await;
+    for address in [
+        "/.gatehouse/sign-in/link",
+        "/.gatehouse/sign-in?by=post",
+        "/.gatehouse/sign-in?return_to=a&return_to=b",
+    ] {
+        let reply = gateway.person().open(address).await;
+        assert_eq!(reply.status, 400, "{address}");
+        assert!(
+            reply.text().contains(reply.header("x-request-id")),
+            "{address}: {}",
+            reply.text()
+        );
+        assert!(
+            reply.text().contains("href=\"/.gatehouse/sign-in\""),
+            "{address}: a way on"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_its_token_changes_nothing() {
     let gateway = Gateway::start().await;
     let ann = gateway.enrolled(ANN).await;

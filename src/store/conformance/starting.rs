@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     id::CeremonyId,
     store::{AccountKey, Change, Creation, CredentialUse, Invitation, Started},
+    telemetry::audit::{AuditEvent, Origin},
 };
 
 /// An unspent proof of each kind for an account, good until `expires_at`.
@@ -311,6 +312,9 @@ pub(crate) async fn a_new_account_needs_a_free_name(place: &impl Place) {
         ..bob
     };
     assert_eq!(saved, Some(proved));
+    let made = &store.audit(None, 2).await.unwrap()[1].event;
+    let by = Origin::SelfEnrolment;
+    assert_eq!(*made, AuditEvent::AccountCreated { by });
     let another = Account {
         id: AccountId::random(),
         ..account("bob")

@@ -12,7 +12,7 @@ use crate::{
         Account, AccountState, Change, Creation, EmailAttempt, Result, SessionRecord, SessionStart,
         Spend, Started, StoreError,
     },
-    telemetry::audit::AuditRecord,
+    telemetry::audit::{AuditEvent, AuditRecord, Origin},
 };
 
 pub(super) async fn start(
@@ -20,7 +20,7 @@ pub(super) async fn start(
     start: &SessionStart,
     audit: &AuditRecord,
 ) -> Result<Started> {
-    match enact(&mut step, start, audit.at).await {
+    match enact(&mut step, start, audit).await {
         Ok(()) => {
             step.commit_with(audit).await?;
             Ok(Started::Started)
@@ -50,9 +50,9 @@ impl From<StoreError> for Stop {
 async fn enact(
     step: &mut Step,
     start: &SessionStart,
-    at: Timestamp,
+    audit: &AuditRecord,
 ) -> std::result::Result<(), Stop> {
-    let session = &start.session;
+    let (session, at) = (&start.session, audit.at);
     let account = active_account(step, start).await?;
     if let Some(replaced) = start.replaces {
         let ended = step
@@ -64,6 +64,13 @@ async fn enact(
     if let Some(new) = &start.new_account {
         let creation = accounts::add(step, new).await?;
         require(creation == Creation::Created, Started::AccountTaken)?;
+        let by = Origin::SelfEnrolment;
+        let event = AuditEvent::AccountCreated { by };
+        step.audit(&AuditRecord {
+            event,
+            ..audit.clone()
+        })
+        .await?;
     }
     if let Spend::Email { attempt } = start.spend {
         note_proved_address(step, attempt, session, at).await?;

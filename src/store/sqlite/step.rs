@@ -93,7 +93,8 @@ impl Step {
         done.map_err(unavailable(self.action)).map(drop)
     }
 
-    async fn audit(&mut self, audit: &AuditRecord) -> Result<()> {
+    /// Writes an audit record.
+    pub async fn audit(&mut self, audit: &AuditRecord) -> Result<()> {
         let statement = sqlx::query(
             "INSERT INTO audit (at, account, network, request, event) VALUES (?1, ?2, ?3, ?4, ?5)",
         )
