@@ -27,6 +27,42 @@ pub struct RelyingParty {
     webauthn: Webauthn,
 }
 
+/// Where a passkey is to be saved, if not on the device at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Elsewhere {
+    /// On a phone, by the browser's own cross-device dialog.
+    Phone,
+    /// On a security key that is plugged in or held near.
+    HardwareKey,
+}
+
+impl Elsewhere {
+    /// What browsers are told (WebAuthn L3 §5.8.7).
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Phone => "hybrid",
+            Self::HardwareKey => "security-key",
+        }
+    }
+
+    /// As in addresses and scripts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::HardwareKey => "hardware-key",
+        }
+    }
+
+    /// What a passkey saved there is called at first.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Phone => "Phone",
+            Self::HardwareKey => "Hardware key",
+        }
+    }
+}
+
 /// The state of saving a passkey.
 #[derive(Serialize, Deserialize)]
 pub struct Registration {
@@ -93,6 +129,7 @@ impl RelyingParty {
         &self,
         account: &Account,
         existing: &[Credential],
+        elsewhere: Option<Elsewhere>,
     ) -> Result<(Value, Registration), PasskeyError> {
         let exclude = existing
             .iter()
@@ -113,6 +150,11 @@ impl RelyingParty {
         options["authenticatorSelection"]["residentKey"] = json!("required");
         options["authenticatorSelection"]["requireResidentKey"] = json!(true);
         options["authenticatorSelection"]["userVerification"] = json!("required");
+        if let Some(elsewhere) = elsewhere {
+            options["hints"] = json!([elsewhere.hint()]);
+            // For browsers that know no hints (WebAuthn L3 §5.8.7 advises to send both).
+            options["authenticatorSelection"]["authenticatorAttachment"] = json!("cross-platform");
+        }
         let handle = account.user_handle;
         Ok((options, Registration { handle, state }))
     }

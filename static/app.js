@@ -172,7 +172,8 @@ class Ceremony {
   }
 
   #opening() {
-    return this.#creates ? { invitation: this.#element.dataset.invitation ?? null } : {};
+    const { invitation = null, on = null } = this.#element.dataset;
+    return this.#creates ? { invitation, on } : {};
   }
 
   async #post(step, body, signal = AbortSignal.timeout?.(REQUEST_TIMEOUT_MS)) {
@@ -311,10 +312,22 @@ function foldEmail(supported) {
   }
 }
 
+/** Shows the ways that this browser has, such as asking a phone nearby. */
+async function showCapabilities() {
+  const elements = document.querySelectorAll("[data-needs]");
+  const capabilities = elements.length ? await PublicKeyCredential.getClientCapabilities?.() : {};
+  elements.forEach((element) => {
+    element.hidden = capabilities?.[element.dataset.needs] !== true;
+  });
+}
+
 const supported = Boolean(window.PublicKeyCredential && navigator.credentials?.get);
 foldEmail(supported);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
 const ceremony = document.querySelector("[data-ceremony]");
+if (supported) {
+  showCapabilities();
+}
 if (ceremony && supported) {
   new Ceremony(ceremony).start();
 }

@@ -26,7 +26,7 @@ use crate::{
         decision::{self, Decision},
         target::Target,
     },
-    relying_party::{NewPasskey, PasskeyError, Registration, RegistrationAnswer},
+    relying_party::{Elsewhere, NewPasskey, PasskeyError, Registration, RegistrationAnswer},
     secret::Token,
     session::{Claims, Visit},
     store::{Account, Spend},
@@ -58,8 +58,20 @@ pub fn router() -> Router<Arc<Core>> {
 #[derive(Deserialize)]
 struct PageQuery {
     invitation: Option<String>,
+    on: Option<Elsewhere>,
     #[serde(default)]
     return_to: String,
+}
+
+impl PageQuery {
+    /// The page itself, to come back to from a step-up.
+    fn again(&self, return_to: &ReturnTo) -> ReturnTo {
+        let page = return_to.on(PATH);
+        ReturnTo::parse(&match self.on {
+            Some(elsewhere) => format!("{page}&on={}", elsewhere.name()),
+            None => page,
+        })
+    }
 }
 
 async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
@@ -82,7 +94,7 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         .await?
         .is_empty();
     if has_passkeys && !may_add(&visit.claims, ask.now()) {
-        let back = ReturnTo::parse(&return_to.on(PATH));
+        let back = query.again(&return_to);
         return Ok(Redirect::to(&back.on(step_up::PATH)).into_response());
     }
     ask.page(&Enrol {
@@ -95,6 +107,7 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         },
         restricted: visit.claims.restricted,
         has_passkeys,
+        on: query.on,
     })
 }
 
@@ -119,6 +132,7 @@ fn passes(ask: &Ask, visit: &Visit, return_to: &ReturnTo) -> bool {
 #[derive(Deserialize)]
 struct Start {
     invitation: Option<String>,
+    on: Option<Elsewhere>,
 }
 
 async fn start(ask: Ask, Json(form): Json<Start>) -> Outcome {
@@ -132,7 +146,7 @@ async fn start(ask: Ask, Json(form): Json<Start>) -> Outcome {
     let (public_key, registration) = ask
         .snapshot
         .relying_party
-        .begin_registration(account, &existing)
+        .begin_registration(account, &existing, form.on)
         .map_err(passkey::broken)?;
     passkey::begin(&ask, Kind::Enrol, public_key, registration)
 }
@@ -140,6 +154,7 @@ async fn start(ask: Ask, Json(form): Json<Start>) -> Outcome {
 #[derive(Deserialize)]
 struct Finish {
     invitation: Option<String>,
+    on: Option<Elsewhere>,
     state: String,
     credential: RegistrationAnswer,
     #[serde(default)]
@@ -159,7 +174,11 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     .ok_or(Refusal::CEREMONY_OVER)?;
     let passkey = check(&ask, &enrolling, &ceremony.state, &form.credential).await?;
     let account = enrolling.account().clone();
-    let credential = passkey.into_credential(&account, &ask.device, ask.now());
+    let label = match form.on {
+        Some(elsewhere) => elsewhere.label(),
+        None => &ask.device,
+    };
+    let credential = passkey.into_credential(&account, label, ask.now());
     let notice = ask.notice(&account, |account_url| Message::PasskeyAdded {
         label: credential.label.clone(),
         device: ask.device.clone(),
@@ -201,11 +220,15 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
         },
     )
     .await?;
-    Ok(begun.go_on(&ReturnTo::parse(&form.return_to).on("/.gatehouse/enrol/saved")))
+    let saved = ReturnTo::parse(&form.return_to).on("/.gatehouse/enrol/saved");
+    Ok(begun.go_on(&match form.on {
+        Some(elsewhere) => format!("{saved}&on={}", elsewhere.name()),
+        None => saved,
+    }))
 }
 
-async fn saved(ask: Ask, Query(destination): Query<passkey::Destination>) -> Outcome {
-    let return_to = destination.return_to();
+async fn saved(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
+    let return_to = ReturnTo::parse(&query.return_to);
     let Some(visit) = &ask.caller.visit else {
         return Ok(Redirect::to(&return_to.on(passkey::PATH)).into_response());
     };
@@ -215,6 +238,8 @@ async fn saved(ask: Ask, Query(destination): Query<passkey::Destination>) -> Out
         frame: ask.frame(),
         return_to: return_to.as_str(),
         label: &newest.label,
+        on: query.on,
+        only_one: credentials.len() == 1,
     })
 }
 

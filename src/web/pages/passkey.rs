@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::Frame;
+use crate::relying_party::Elsewhere;
 
 /// Where an invitation's link leads: the first passkey of a new account.
 #[derive(Debug, Template)]
@@ -30,6 +31,8 @@ pub struct Enrol<'a> {
     pub restricted: bool,
     /// Whether the account has passkeys already.
     pub has_passkeys: bool,
+    /// Where the passkey is to be saved, if not on this device.
+    pub on: Option<Elsewhere>,
 }
 
 /// *Passkey saved to this device*.
@@ -42,6 +45,10 @@ pub struct PasskeySaved<'a> {
     pub return_to: &'a str,
     /// What the new passkey is called.
     pub label: &'a str,
+    /// Where it was saved, if not on this device.
+    pub on: Option<Elsewhere>,
+    /// Whether the account has no other, so that one more should be saved.
+    pub only_one: bool,
 }
 
 /// *Confirm it's you*: a fresh passkey check inside a session.

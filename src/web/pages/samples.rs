@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     assets::{ASSETS_PATH, Assets},
     config::Logo,
+    relying_party::Elsewhere,
 };
 
 /// A rendered page.
@@ -93,22 +94,25 @@ fn sign_in_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
 }
 
 fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
-    let enrol = |restricted, has_passkeys| Enrol {
+    let enrol = |restricted, has_passkeys, on| Enrol {
         frame: person,
         return_to: value,
         onward: value,
         restricted,
         has_passkeys,
+        on,
     };
     let invitation = Invitation {
         frame: visitor,
         token: value,
         login: value,
     };
-    let saved = PasskeySaved {
+    let saved = |on, only_one| PasskeySaved {
         frame: person,
         return_to: value,
         label: value,
+        on,
+        only_one,
     };
     let step_up = StepUp {
         frame: person,
@@ -116,11 +120,22 @@ fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
     };
     vec![
         sample("invitation", &invitation),
-        sample("enrol", &enrol(false, false)),
-        sample("enrol-another", &enrol(false, true)),
-        sample("enrol-restricted", &enrol(true, true)),
-        sample("enrol-restricted-first", &enrol(true, false)),
-        sample("passkey-saved", &saved),
+        sample("enrol", &enrol(false, false, None)),
+        sample("enrol-another", &enrol(false, true, None)),
+        sample("enrol-phone", &enrol(false, true, Some(Elsewhere::Phone))),
+        sample(
+            "enrol-hardware-key",
+            &enrol(false, true, Some(Elsewhere::HardwareKey)),
+        ),
+        sample("enrol-restricted", &enrol(true, true, None)),
+        sample("enrol-restricted-first", &enrol(true, false, None)),
+        sample("passkey-saved", &saved(None, false)),
+        sample("passkey-saved-first", &saved(None, true)),
+        sample("passkey-saved-phone", &saved(Some(Elsewhere::Phone), false)),
+        sample(
+            "passkey-saved-hardware-key",
+            &saved(Some(Elsewhere::HardwareKey), false),
+        ),
         sample("step-up", &step_up),
     ]
 }

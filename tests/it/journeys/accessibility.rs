@@ -52,7 +52,8 @@ async fn the_pages_of_enrolment_and_account_are_for_everyone() {
     ann.inspect("invitation").await;
     ann.save_passkey().await;
     ann.inspect("passkey-saved").await;
-    ann.press("Continue").await;
+    ann.press("On hardware key").await;
+    ann.inspect("enrol-hardware-key").await;
     ann.visit("/.gatehouse/account").await;
     ann.inspect("account").await;
     ann.visit("/.gatehouse/enrol").await;

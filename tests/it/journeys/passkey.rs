@@ -10,7 +10,8 @@ async fn an_invited_person_enrols_and_reaches_the_app() {
     ann.visit_link(&invitation_link(&gateway, ANN)).await;
     ann.sees(ANN).await;
     ann.save_passkey().await;
-    ann.press("Continue").await;
+    ann.sees("Save another passkey for a backup?").await;
+    ann.press("Later").await;
     ann.sees("Home").await;
     let request = gateway.upstream.last_of("/");
     assert_eq!(request.header("Remote-User"), ANN);
@@ -98,8 +99,29 @@ async fn a_second_passkey_goes_to_a_hardware_key() {
     ann.visit("/.gatehouse/account").await;
     ann.press("Add a passkey").await;
     ann.save_passkey().await;
+    ann.press("Continue").await;
     assert_eq!(passkeys_of(&gateway).await, 2);
     assert_eq!(ann.passkeys_on_this_device().await, 1);
+    ann.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_offered_at_once_and_goes_to_a_hardware_key() {
+    let gateway = app().await;
+    let ann = Browser::open(&gateway).await;
+    ann.visit_link(&invitation_link(&gateway, ANN)).await;
+    ann.save_passkey().await;
+    ann.plug_in_hardware_key().await;
+    ann.press("On hardware key").await;
+    ann.sees("Add a passkey on a hardware key").await;
+    ann.press("Create a passkey").await;
+    ann.sees("Passkey saved to your hardware key").await;
+    ann.press("Continue").await;
+    ann.sees("Home").await;
+    assert_eq!(passkeys_of(&gateway).await, 2);
+    assert_eq!(ann.passkeys_on_this_device().await, 1);
+    ann.visit("/.gatehouse/account").await;
+    ann.sees("Hardware key").await;
     ann.close().await;
 }
 

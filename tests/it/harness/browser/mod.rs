@@ -223,7 +223,7 @@ impl Browser {
     pub async fn enrol(&self, link: &str) {
         self.visit_link(link).await;
         self.save_passkey().await;
-        self.press("Continue").await;
+        self.press("Later").await;
     }
 
     pub async fn sign_out(&self) {
