@@ -27,36 +27,49 @@ pub struct RelyingParty {
     webauthn: Webauthn,
 }
 
-/// Where a passkey is to be saved, if not on the device at hand.
+/// Where a passkey is to be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Elsewhere {
+pub enum Place {
+    /// On the device at hand.
+    ThisDevice,
     /// On a phone, by the browser's own cross-device dialog.
     Phone,
     /// On a security key that is plugged in or held near.
     HardwareKey,
 }
 
-impl Elsewhere {
+impl Place {
     /// What browsers are told (WebAuthn L3 §5.8.7).
     const fn hint(self) -> &'static str {
         match self {
+            Self::ThisDevice => "client-device",
             Self::Phone => "hybrid",
             Self::HardwareKey => "security-key",
+        }
+    }
+
+    /// The older way to tell them (§5.4.5).
+    const fn attachment(self) -> &'static str {
+        match self {
+            Self::ThisDevice => "platform",
+            Self::Phone | Self::HardwareKey => "cross-platform",
         }
     }
 
     /// As in addresses and scripts.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::ThisDevice => "this-device",
             Self::Phone => "phone",
             Self::HardwareKey => "hardware-key",
         }
     }
 
-    /// What a passkey saved there is called at first.
-    pub const fn label(self) -> &'static str {
+    /// What a passkey saved there is called at first; `device` is the browser and system at hand.
+    pub const fn label(self, device: &str) -> &str {
         match self {
+            Self::ThisDevice => device,
             Self::Phone => "Phone",
             Self::HardwareKey => "Hardware key",
         }
@@ -129,7 +142,7 @@ impl RelyingParty {
         &self,
         account: &Account,
         existing: &[Credential],
-        elsewhere: Option<Elsewhere>,
+        place: Option<Place>,
     ) -> Result<(Value, Registration), PasskeyError> {
         let exclude = existing
             .iter()
@@ -150,10 +163,11 @@ impl RelyingParty {
         options["authenticatorSelection"]["residentKey"] = json!("required");
         options["authenticatorSelection"]["requireResidentKey"] = json!(true);
         options["authenticatorSelection"]["userVerification"] = json!("required");
-        if let Some(elsewhere) = elsewhere {
-            options["hints"] = json!([elsewhere.hint()]);
+        if let Some(place) = place {
+            options["hints"] = json!([place.hint()]);
             // For browsers that know no hints (WebAuthn L3 §5.8.7 advises to send both).
-            options["authenticatorSelection"]["authenticatorAttachment"] = json!("cross-platform");
+            options["authenticatorSelection"]["authenticatorAttachment"] =
+                json!(place.attachment());
         }
         let handle = account.user_handle;
         Ok((options, Registration { handle, state }))

@@ -7,6 +7,8 @@
 // A ceremony's state is good for 5 minutes (server side); one that waits is renewed before that.
 const RENEW_AFTER_MS = 4 * 60 * 1000;
 const REQUEST_TIMEOUT_MS = 20 * 1000;
+const OFFER_AGAIN_MS = 30 * 24 * 60 * 60 * 1000;
+const OFFERED_KEY = "gatehouse-offered-passkey";
 const DOUBLE_CLICK_MS = 2 * 1000;
 
 /** The server said no, in a sentence for the person. */
@@ -124,7 +126,12 @@ class Ceremony {
     if (!/^https?:$/.test(address.protocol)) {
       throw new Error("not a page");
     }
-    location.assign(address);
+    location.assign(this.#offers(credential) ? placeOffer(address) : address);
+  }
+
+  /** Whether to offer a passkey on this device: the one that signed in came from another. */
+  #offers(credential) {
+    return this.#conditional && credential.authenticatorAttachment === "cross-platform" && !offeredLately();
   }
 
   #fail(error) {
@@ -224,6 +231,29 @@ class Ceremony {
 
   #say(where, sentence) {
     this.#element.querySelector(`[data-${where}]`).textContent = sentence;
+  }
+}
+
+/** The page that offers a passkey on this device, on the way to `next`. */
+function placeOffer(next) {
+  const offer = new URL("/.gatehouse/enrol", location.href);
+  offer.searchParams.set("on", "this-device");
+  offer.searchParams.set("return_to", next.pathname + next.search);
+  return offer;
+}
+
+/** Remembers that it was offered; asking at every sign-in would teach people to click it away. */
+function offeredLately() {
+  try {
+    const last = Number(localStorage.getItem(OFFERED_KEY) ?? 0);
+    if (Date.now() - last < OFFER_AGAIN_MS) {
+      return true;
+    }
+    localStorage.setItem(OFFERED_KEY, String(Date.now()));
+    return false;
+  } catch {
+    // Without storage it would be asked every time.
+    return true;
   }
 }
 

@@ -26,7 +26,7 @@ use crate::{
         decision::{self, Decision},
         target::Target,
     },
-    relying_party::{Elsewhere, NewPasskey, PasskeyError, Registration, RegistrationAnswer},
+    relying_party::{NewPasskey, PasskeyError, Place, Registration, RegistrationAnswer},
     secret::Token,
     session::{Claims, Visit},
     store::{Account, Spend},
@@ -58,7 +58,7 @@ pub fn router() -> Router<Arc<Core>> {
 #[derive(Deserialize)]
 struct PageQuery {
     invitation: Option<String>,
-    on: Option<Elsewhere>,
+    on: Option<Place>,
     #[serde(default)]
     return_to: String,
 }
@@ -68,7 +68,7 @@ impl PageQuery {
     fn again(&self, return_to: &ReturnTo) -> ReturnTo {
         let page = return_to.on(PATH);
         ReturnTo::parse(&match self.on {
-            Some(elsewhere) => format!("{page}&on={}", elsewhere.name()),
+            Some(place) => format!("{page}&on={}", place.name()),
             None => page,
         })
     }
@@ -132,7 +132,7 @@ fn passes(ask: &Ask, visit: &Visit, return_to: &ReturnTo) -> bool {
 #[derive(Deserialize)]
 struct Start {
     invitation: Option<String>,
-    on: Option<Elsewhere>,
+    on: Option<Place>,
 }
 
 async fn start(ask: Ask, Json(form): Json<Start>) -> Outcome {
@@ -154,7 +154,7 @@ async fn start(ask: Ask, Json(form): Json<Start>) -> Outcome {
 #[derive(Deserialize)]
 struct Finish {
     invitation: Option<String>,
-    on: Option<Elsewhere>,
+    on: Option<Place>,
     state: String,
     credential: RegistrationAnswer,
     #[serde(default)]
@@ -174,10 +174,7 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     .ok_or(Refusal::CEREMONY_OVER)?;
     let passkey = check(&ask, &enrolling, &ceremony.state, &form.credential).await?;
     let account = enrolling.account().clone();
-    let label = match form.on {
-        Some(elsewhere) => elsewhere.label(),
-        None => &ask.device,
-    };
+    let label = form.on.unwrap_or(Place::ThisDevice).label(&ask.device);
     let credential = passkey.into_credential(&account, label, ask.now());
     let notice = ask.notice(&account, |account_url| Message::PasskeyAdded {
         label: credential.label.clone(),
@@ -222,7 +219,7 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     .await?;
     let saved = ReturnTo::parse(&form.return_to).on("/.gatehouse/enrol/saved");
     Ok(begun.go_on(&match form.on {
-        Some(elsewhere) => format!("{saved}&on={}", elsewhere.name()),
+        Some(place) => format!("{saved}&on={}", place.name()),
         None => saved,
     }))
 }

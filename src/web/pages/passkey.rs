@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::Frame;
-use crate::relying_party::Elsewhere;
+use crate::relying_party::Place;
 
 /// Where an invitation's link leads: the first passkey of a new account.
 #[derive(Debug, Template)]
@@ -32,7 +32,7 @@ pub struct Enrol<'a> {
     /// Whether the account has passkeys already.
     pub has_passkeys: bool,
     /// Where the passkey is to be saved, if not on this device.
-    pub on: Option<Elsewhere>,
+    pub on: Option<Place>,
 }
 
 /// *Passkey saved to this device*.
@@ -46,7 +46,7 @@ pub struct PasskeySaved<'a> {
     /// What the new passkey is called.
     pub label: &'a str,
     /// Where it was saved, if not on this device.
-    pub on: Option<Elsewhere>,
+    pub on: Option<Place>,
     /// Whether the account has no other, so that one more should be saved.
     pub only_one: bool,
 }

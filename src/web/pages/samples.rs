@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     assets::{ASSETS_PATH, Assets},
     config::Logo,
-    relying_party::Elsewhere,
+    relying_party::Place,
 };
 
 /// A rendered page.
@@ -122,19 +122,23 @@ fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
         sample("invitation", &invitation),
         sample("enrol", &enrol(false, false, None)),
         sample("enrol-another", &enrol(false, true, None)),
-        sample("enrol-phone", &enrol(false, true, Some(Elsewhere::Phone))),
+        sample(
+            "enrol-this-device",
+            &enrol(false, true, Some(Place::ThisDevice)),
+        ),
+        sample("enrol-phone", &enrol(false, true, Some(Place::Phone))),
         sample(
             "enrol-hardware-key",
-            &enrol(false, true, Some(Elsewhere::HardwareKey)),
+            &enrol(false, true, Some(Place::HardwareKey)),
         ),
         sample("enrol-restricted", &enrol(true, true, None)),
         sample("enrol-restricted-first", &enrol(true, false, None)),
         sample("passkey-saved", &saved(None, false)),
         sample("passkey-saved-first", &saved(None, true)),
-        sample("passkey-saved-phone", &saved(Some(Elsewhere::Phone), false)),
+        sample("passkey-saved-phone", &saved(Some(Place::Phone), false)),
         sample(
             "passkey-saved-hardware-key",
-            &saved(Some(Elsewhere::HardwareKey), false),
+            &saved(Some(Place::HardwareKey), false),
         ),
         sample("step-up", &step_up),
     ]

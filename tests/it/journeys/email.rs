@@ -120,6 +120,7 @@ async fn a_mistyped_code_leaves_a_way_on() {
     };
     ann.type_into("code", wrong).await;
     ann.press("Sign in").await;
+    ann.sees("That code does not work").await;
     ann.type_into("code", &code).await;
     ann.press("Sign in").await;
     ann.continue_with_limited_access().await;

@@ -122,6 +122,19 @@ async fn a_backup_is_offered_at_once_and_goes_to_a_hardware_key() {
     assert_eq!(ann.passkeys_on_this_device().await, 1);
     ann.visit("/.gatehouse/account").await;
     ann.sees("Hardware key").await;
+
+    // Signing in with it where no passkey is kept offers to keep one there, once.
+    ann.lose_passkeys().await;
+    for offered in [true, false] {
+        ann.sign_out().await;
+        ann.visit("/report?year=2025").await;
+        ann.sign_in_with_passkey().await;
+        if offered {
+            ann.sees("Add a passkey on this device").await;
+            ann.press("Not now").await;
+        }
+        ann.arrives_at("/report").await;
+    }
     ann.close().await;
 }
 

@@ -4,12 +4,10 @@
 mod authenticators;
 mod inspection;
 
-use std::time::Duration;
 
 use serde_json::json;
 use thirtyfour::{
-    By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement,
-    extensions::query::ElementQueryable, manager::BrowserKind,
+    By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement, manager::BrowserKind,
 };
 
 use super::{
@@ -34,8 +32,6 @@ const NOBODY_TOUCHES_THE_FIELD: &str = "
         ? new Promise((_, fail) => options.signal?.addEventListener('abort', () => fail(options.signal.reason)))
         : get(options);
 ";
-
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl Browser {
     /// A new browser whose owner ignores what autofill offers.
@@ -108,34 +104,32 @@ impl Browser {
         let says = format!("normalize-space(.)={text} or normalize-space(text()[1])={text}");
         let control = format!("*[self::button or self::a or self::summary][{says}]");
         let control = format!("//main//{control} | //body[not(.//main)]//{control}");
-        let element = self
-            .driver
-            .query(By::XPath(control))
-            .wait(SOON, BETWEEN_LOOKS)
-            .and_displayed()
-            .and_enabled()
-            .first()
-            .await;
-        match element {
-            Ok(element) => element.click().await.expect("it can be pressed"),
-            Err(_) => panic!("nothing here says {words:?}: {}", self.describe().await),
+        let pressed = self.retry(|| async {
+            let control = self.usable(By::XPath(control.as_str())).await?;
+            control.click().await.ok()
+        });
+        if pressed.await.is_none() {
+            panic!("nothing here says {words:?}: {}", self.describe().await);
         }
     }
 
     /// Types into the visible field of this name.
     pub async fn type_into(&self, name: &str, text: &str) {
-        let field = self.visible_field(name).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.expect("it can be typed into");
+        let selector = format!("input[name='{name}']");
+        let typed = self.retry(|| async {
+            let field = self.usable(By::Css(selector.as_str())).await?;
+            field.clear().await.ok()?;
+            field.send_keys(text).await.ok()
+        });
+        if typed.await.is_none() {
+            panic!("no visible field {name:?}: {}", self.describe().await);
+        }
     }
 
     /// Waits until the page shows `words`.
     pub async fn sees(&self, words: &str) {
         let seen = || async { self.text().await.contains(words).then_some(()) };
-        if tokio::time::timeout(SOON, within(SOON * 2, words, seen))
-            .await
-            .is_err()
-        {
+        if self.retry(seen).await.is_none() {
             panic!("the page does not say {words:?}: {}", self.describe().await);
         }
     }
@@ -143,10 +137,7 @@ impl Browser {
     /// Waits until the address is `path`, whatever its query.
     pub async fn arrives_at(&self, path: &str) {
         let arrived = || async { (self.path().await == path).then_some(()) };
-        if tokio::time::timeout(SOON, within(SOON * 2, path, arrived))
-            .await
-            .is_err()
-        {
+        if self.retry(arrived).await.is_none() {
             panic!("not at {path}: {}", self.describe().await);
         }
     }
@@ -161,18 +152,25 @@ impl Browser {
         self.driver.get_named_cookie(SESSION).await.is_ok()
     }
 
-    async fn visible_field(&self, name: &str) -> WebElement {
-        let field = self
-            .driver
-            .query(By::Css(format!("input[name='{name}']")))
-            .wait(SOON, BETWEEN_LOOKS)
-            .and_displayed()
-            .first()
-            .await;
-        match field {
-            Ok(field) => field,
-            Err(_) => panic!("no visible field {name:?}: {}", self.describe().await),
+    /// The first control that people could use now. One that vanishes while it is looked at, because the
+    /// next page is coming, is none.
+    async fn usable(&self, by: By) -> Option<WebElement> {
+        for control in self.driver.find_all(by).await.ok()? {
+            if control.is_displayed().await.ok()? && control.is_enabled().await.ok()? {
+                return Some(control);
+            }
         }
+        None
+    }
+
+    /// Tries until it works, or `None` when it has not soon.
+    async fn retry<T, F: Future<Output = Option<T>>>(
+        &self,
+        attempt: impl FnMut() -> F,
+    ) -> Option<T> {
+        tokio::time::timeout(SOON, within(SOON * 2, "an action", attempt))
+            .await
+            .ok()
     }
 
     async fn text(&self) -> String {
