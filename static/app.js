@@ -11,8 +11,13 @@ const OFFER_AGAIN_MS = 30 * 24 * 60 * 60 * 1000;
 const OFFERED_KEY = "gatehouse-offered-passkey";
 const DOUBLE_CLICK_MS = 2 * 1000;
 
-/** The server said no, in a sentence for the person. */
-class Refusal extends Error {}
+/** The server said no, in a sentence for the person and a word for us. */
+class Refusal extends Error {
+  constructor(answer) {
+    super(answer?.message ?? "");
+    this.code = answer?.error;
+  }
+}
 
 /** The server was not reached. */
 class Unreachable extends Error {}
@@ -62,7 +67,7 @@ class Ceremony {
       // Browsers allow one request at a time.
       await this.#disarm();
       const { publicKey, state } = await this.#post("start", this.#opening());
-      await this.#finish(state, await this.#ask(publicKey, {}));
+      await this.#finish(state, publicKey, await this.#ask(publicKey, {}));
     } catch (error) {
       this.#fail(error);
       this.#arm();
@@ -86,24 +91,23 @@ class Ceremony {
     this.#waiting = waiting;
   }
 
-  async #wait(signal) {
-    let state;
+  async #wait(aborted) {
+    let answer;
     let credential;
     try {
-      const answer = await this.#post("start", this.#opening(), signal);
-      state = answer.state;
-      credential = await this.#ask(answer.publicKey, { mediation: "conditional", signal });
+      answer = await this.#post("start", this.#opening(), aborted);
+      credential = await this.#ask(answer.publicKey, { mediation: "conditional", signal: aborted });
     } catch {
       return;
     }
     // The button was pressed in the same moment: its request goes on, this one ends.
-    if (signal.aborted) {
+    if (aborted.aborted) {
       return;
     }
     this.#busy = true;
     this.#begin.setAttribute("aria-disabled", "true");
     try {
-      await this.#finish(state, credential);
+      await this.#finish(answer.state, answer.publicKey, credential);
     } catch (error) {
       this.#fail(error);
     }
@@ -114,13 +118,15 @@ class Ceremony {
     await this.#waiting?.settled;
   }
 
-  async #finish(state, credential) {
+  async #finish(state, { rpId }, credential) {
     this.#say("status", this.#words("finishing"));
-    const { location: next } = await this.#post("finish", {
-      ...this.#opening(),
-      state,
-      credential,
-      return_to: this.#element.dataset.returnTo,
+    const answer = { ...this.#opening(), state, credential, return_to: this.#element.dataset.returnTo };
+    const { location: next } = await this.#post("finish", answer).catch(async (error) => {
+      // Told on a definite "not ours" alone, so that the browser stops offering what was removed here.
+      if (error.code === "unknown_passkey") {
+        await signal("signalUnknownCredential", { rpId, credentialId: credential.id });
+      }
+      throw error;
     });
     const address = new URL(next, location.href);
     if (!/^https?:$/.test(address.protocol)) {
@@ -204,7 +210,7 @@ class Ceremony {
       throw new Unreachable();
     }
     if (!response.ok || answer === null) {
-      throw new Refusal(answer?.message ?? "");
+      throw new Refusal(answer);
     }
     return answer;
   }
@@ -255,6 +261,21 @@ function offeredLately() {
     // Without storage it would be asked every time.
     return true;
   }
+}
+
+/** WebAuthn's Signal API, where the browser has it; what it makes of a signal it tells nobody. */
+async function signal(name, options) {
+  try {
+    await PublicKeyCredential[name]?.(options);
+  } catch {
+    // A password manager that cannot follow changes nothing for the person.
+  }
+}
+
+/** Keeps the browser's own list of passkeys true: the account page has the complete one. */
+async function signalAccount({ rpId, userId, name, displayName, passkeys }) {
+  await signal("signalAllAcceptedCredentials", { rpId, userId, allAcceptedCredentialIds: passkeys.split(" ").filter(Boolean) });
+  await signal("signalCurrentUserDetails", { rpId, userId, name, displayName });
 }
 
 function openEmail() {
@@ -357,6 +378,10 @@ document.querySelectorAll("form[data-once]").forEach(sendOnce);
 const ceremony = document.querySelector("[data-ceremony]");
 if (supported) {
   showCapabilities();
+  const account = document.querySelector("[data-user-id]");
+  if (account) {
+    signalAccount(account.dataset);
+  }
 }
 if (ceremony && supported) {
   new Ceremony(ceremony).start();

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Redirect},
     routing::{get, post},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 use crate::{
@@ -16,12 +17,12 @@ use crate::{
     id::SessionId,
     session::Visit,
     sign_in::passkey,
-    store::{Credential, SessionRecord},
+    store::{Account, Credential, SessionRecord},
     telemetry::audit::AuditEvent,
     web::{
         ask::{Ask, Form, Query},
         error::{Outcome, Refusal},
-        pages::{AccountPage, PasskeyRow, SessionRow},
+        pages::{AccountPage, KnownToBrowsers, PasskeyRow, SessionRow},
         provider,
         return_to::ReturnTo,
     },
@@ -78,6 +79,8 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         email: account.email.as_ref().map(|email| email.as_str()),
         name: account.name.as_deref(),
         restricted: visit.claims.restricted,
+        known_to_browsers: (!visit.claims.restricted)
+            .then(|| known_to_browsers(&ask, &credentials, account)),
         passkeys: credentials
             .iter()
             .map(|credential| passkey_row(credential, signed_in_with == Some(&credential.id)))
@@ -88,6 +91,23 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
             .collect(),
         notice: query.done.map(Done::sentence),
     })
+}
+
+/// Of a full session alone: whoever got in by mail must not make browsers forget passkeys.
+fn known_to_browsers(ask: &Ask, credentials: &[Credential], account: &Account) -> KnownToBrowsers {
+    let ids: Vec<_> = credentials
+        .iter()
+        .map(|credential| credential.id.to_string())
+        .collect();
+    KnownToBrowsers {
+        relying_party: ask.config().relying_party.id.clone(),
+        user_id: URL_SAFE_NO_PAD.encode(account.user_handle.uuid()),
+        display_name: account
+            .name
+            .clone()
+            .unwrap_or_else(|| account.login.clone()),
+        passkeys: ids.join(" "),
+    }
 }
 
 fn passkey_row(credential: &Credential, current: bool) -> PasskeyRow {

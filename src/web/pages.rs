@@ -11,7 +11,9 @@ mod passkey;
 mod samples;
 mod sign_in;
 
-pub use account::{AccountPage, PasskeyRow, RemovePasskey, SessionRow, SignOut, SignedOut};
+pub use account::{
+    AccountPage, KnownToBrowsers, PasskeyRow, RemovePasskey, SessionRow, SignOut, SignedOut,
+};
 pub use error::{BareFrame, ErrorPage};
 pub use passkey::{Enrol, Invitation, PasskeySaved, StepUp};
 pub use sign_in::{CheckMail, EmailForm, MailLink, SignIn};

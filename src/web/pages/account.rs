@@ -4,6 +4,20 @@ use askama::Template;
 
 use super::Frame;
 
+/// What browsers know an account by (WebAuthn L3 §5.1.10, signal methods).
+#[derive(Clone, Debug)]
+pub struct KnownToBrowsers {
+    /// The relying party's id.
+    pub relying_party: String,
+    /// The user handle, base64url.
+    pub user_id: String,
+    /// The name shown beside the login.
+    pub display_name: String,
+    /// The ids of all passkeys of the account, separated by spaces: the complete list, since browsers forget
+    /// those that are not in it.
+    pub passkeys: String,
+}
+
 /// *Your account*: who you are, your passkeys, your sessions.
 #[derive(Debug, Template)]
 #[template(path = "account.html")]
@@ -18,6 +32,8 @@ pub struct AccountPage<'a> {
     pub name: Option<&'a str>,
     /// Whether this session is restricted; such a one may add passkeys but not change them.
     pub restricted: bool,
+    /// For the browser's own list of passkeys; `None` keeps it as it is.
+    pub known_to_browsers: Option<KnownToBrowsers>,
     /// All passkeys of the account.
     pub passkeys: Vec<PasskeyRow>,
     /// All live sessions of the account.

@@ -201,6 +201,12 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
         email: Some(value),
         name: Some(value),
         restricted,
+        known_to_browsers: (!restricted).then(|| KnownToBrowsers {
+            relying_party: "example.com".to_owned(),
+            user_id: "AAAA".to_owned(),
+            display_name: value.to_owned(),
+            passkeys: "aaaa bbbb cccc".to_owned(),
+        }),
         passkeys: vec![
             passkey("aaaa", "Apple Passwords", !restricted),
             passkey("bbbb", value, false),

@@ -1,7 +1,11 @@
 //! Journeys with a passkey at hand.
 
 use super::{ANN, app, invitation_link};
-use crate::harness::{Gateway, browser::Browser};
+use crate::harness::{
+    Gateway,
+    browser::Browser,
+    waiting::{SOON, within},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invited_person_enrols_and_reaches_the_app() {
@@ -152,12 +156,33 @@ async fn a_person_removes_a_passkey() {
     ann.arrives_at("/.gatehouse/account").await;
     assert_eq!(passkeys_of(&gateway).await, 0);
 
-    // The device still offers it; the gateway does not take it.
+    // The account page told the browser, so the device offers it no more.
+    within(SOON, "the browser forgets the passkey", || async {
+        (ann.passkeys_on_this_device().await == 0).then_some(())
+    })
+    .await;
     ann.sign_out().await;
     ann.visit("/report?year=2025").await;
     ann.sign_in_with_passkey().await;
     ann.sees("Use email instead").await;
     assert!(!ann.has_session_cookie().await);
+    ann.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passkey_of_nobody_is_refused_and_forgotten_by_the_browser() {
+    let gateway = app().await;
+    let ann = Browser::open(&gateway).await;
+    ann.enrol(&invitation_link(&gateway, ANN)).await;
+    ann.sign_out().await;
+    gateway.command(&["account", "delete", ANN]);
+    ann.visit("/.gatehouse/sign-in").await;
+    ann.sign_in_with_passkey().await;
+    ann.sees("Use email instead").await;
+    within(SOON, "the browser forgets the passkey", || async {
+        (ann.passkeys_on_this_device().await == 0).then_some(())
+    })
+    .await;
     ann.close().await;
 }
 

@@ -4,7 +4,6 @@
 mod authenticators;
 mod inspection;
 
-
 use serde_json::json;
 use thirtyfour::{
     By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement, manager::BrowserKind,
