@@ -3,6 +3,8 @@
 pub mod access;
 pub mod audit;
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines are written.
@@ -26,6 +28,7 @@ pub fn start_logging(format: LogFormat, default_filter: &str) {
         EnvFilter::try_from_env("GATEHOUSE_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // An error says that a test has set up logging already.
     let _ = match format {
