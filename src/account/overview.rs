@@ -167,6 +167,6 @@ async fn end_session(ask: Ask, Path(id): Path<String>, Form(Nothing {}): Form<No
     {
         audit.log();
     }
-    ask.core.sessions.catch_up().await?;
+    ask.catch_up().await;
     Ok(Redirect::to(&format!("{PATH}?done=session-ended")).into_response())
 }

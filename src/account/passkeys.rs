@@ -126,7 +126,7 @@ async fn remove(ask: Ask, Path(id): Path<String>, Form(Nothing {}): Form<Nothing
     }
     audit.log();
     ask.core.outbox.wake();
-    ask.core.sessions.catch_up().await?;
+    ask.catch_up().await;
     Ok(Redirect::to(&format!("{}?done=removed", overview::PATH)).into_response())
 }
 

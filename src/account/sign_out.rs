@@ -49,7 +49,7 @@ async fn sign_out(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outcome {
         let audit = ask.caller.audit(ask.now(), Some(visit.account.id), event);
         ask.core.store.end_session(sid, None, &audit).await?;
         audit.log();
-        ask.core.sessions.catch_up().await?;
+        ask.catch_up().await;
     }
     Ok(without_session(
         Redirect::to("/.gatehouse/signed-out").into_response(),
@@ -64,7 +64,7 @@ async fn sign_out_everywhere(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outco
         .audit(ask.now(), Some(account), AuditEvent::SignedOutEverywhere);
     ask.core.store.end_sessions(Some(account), &audit).await?;
     audit.log();
-    ask.core.sessions.catch_up().await?;
+    ask.catch_up().await;
     Ok(without_session(
         Redirect::to("/.gatehouse/signed-out?everywhere=1").into_response(),
     ))

@@ -116,7 +116,8 @@ pub async fn revoke(core: &Core, which: &Which) -> Result<u64, AdminError> {
     let revoked = |account, scope| audit(now, account, AuditEvent::SessionsRevoked { scope });
     let (ended, record) = match which {
         Which::One(id) => {
-            let record = revoked(None, RevocationScope::One);
+            let session = core.store.session(*id, now).await?;
+            let record = revoked(session.map(|session| session.account), RevocationScope::One);
             if !core.store.end_session(*id, None, &record).await? {
                 return Err(AdminError::NoSession(id.to_string()));
             }

@@ -213,6 +213,7 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
         Ok(CodeTry::Right(attempt)) => sign_in(&ask, *attempt, method).await,
         Ok(outcome) => {
             let reason = match outcome {
+                CodeTry::Wrong { left: 0 } => Reason::TooManyWrongCodes,
                 CodeTry::Wrong { .. } => Reason::WrongCode,
                 CodeTry::Over | CodeTry::Right(_) => Reason::NotRedeemable,
             };

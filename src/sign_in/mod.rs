@@ -90,23 +90,21 @@ pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
         cookie,
         restricted: session.restricted,
     };
+    let account = Some(verified.account.clone());
     let start = start_of(verified, session);
-    let replaced = start.replaces;
-    match ask.core.store.start_session(&start, &audit).await? {
-        Started::Started => {}
-        Started::AlreadySpent => return Err(over(&start.spend)),
-        Started::AccountClosed => return Err(Refusal::ACCOUNT_CLOSED),
-        Started::ReplacedSessionOver => return Err(Refusal::SIGN_IN_FIRST),
-        Started::CredentialTaken => return Err(Refusal::ALREADY_SAVED),
-        Started::CredentialGone => return Err(Refusal::PASSKEY_NOT_VERIFIED),
-        Started::AccountTaken => return Err(Refusal::LINK_OVER),
+    let started = ask.core.store.start_session(&start, &audit).await?;
+    if let Some((refusal, reason)) = refusal_of(started, &start.spend) {
+        // An account that was to be made is nobody's yet.
+        let account = account.filter(|_| start.new_account.is_none());
+        record(ask, account.as_ref(), refused_event(&start, reason)).await;
+        return Err(refusal);
     }
     audit.log();
-    if replaced.is_none() {
+    if start.replaces.is_none() {
         end_session_left_behind(ask).await;
     }
     ask.core.outbox.wake();
-    ask.core.sessions.catch_up().await?;
+    ask.catch_up().await;
     Ok(begun)
 }
 
@@ -254,6 +252,19 @@ fn start_of(verified: Verified, session: SessionRecord) -> SessionStart {
     }
 }
 
+/// What to say, and to record, when no session was started.
+fn refusal_of(started: Started, spend: &Spend) -> Option<(Refusal, Reason)> {
+    match started {
+        Started::Started => None,
+        Started::AlreadySpent => Some((over(spend), Reason::NotRedeemable)),
+        Started::AccountClosed => Some((Refusal::ACCOUNT_CLOSED, Reason::AccountDisabled)),
+        Started::ReplacedSessionOver => Some((Refusal::SIGN_IN_FIRST, Reason::SessionOver)),
+        Started::CredentialTaken => Some((Refusal::ALREADY_SAVED, Reason::AlreadySaved)),
+        Started::CredentialGone => Some((Refusal::PASSKEY_NOT_VERIFIED, Reason::UnknownCredential)),
+        Started::AccountTaken => Some((Refusal::LINK_OVER, Reason::NotRedeemable)),
+    }
+}
+
 /// What to say when a proof was spent before.
 fn over(spend: &Spend) -> Refusal {
     match spend {
@@ -276,6 +287,18 @@ async fn end_session_left_behind(ask: &Ask) {
     );
     if let Err(error) = ask.core.store.end_session(sid, None, &audit).await {
         tracing::warn!(%error, "a session that was signed in over could not be ended; it ends when idle");
+    }
+}
+
+/// The refusal of what this start would have been.
+fn refused_event(start: &SessionStart, reason: Reason) -> AuditEvent {
+    if start.new_credential.is_some() {
+        AuditEvent::EnrolmentRefused { reason }
+    } else if start.replaces.is_some() {
+        AuditEvent::StepUpRefused { reason }
+    } else {
+        let method = start.session.method;
+        AuditEvent::SignInRefused { method, reason }
     }
 }
 

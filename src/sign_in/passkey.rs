@@ -100,7 +100,6 @@ pub(super) fn show(
             error,
         }),
         email_open,
-        notice: None,
     })
 }
 

@@ -247,7 +247,7 @@ pub enum CodeTry {
     Right(Box<EmailAttempt>),
     /// It is wrong; so many more may be tried.
     Wrong {
-        /// At least 1.
+        /// At 0 the attempt is over.
         left: u32,
     },
     /// The attempt is over: used, expired, superseded, of another browser, too many wrong codes, or none.

@@ -146,8 +146,6 @@ pub enum RevocationScope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// Too many attempts.
-    Throttled,
     /// The proof did not verify.
     NotVerified,
     /// A passkey that is not saved here.
@@ -166,8 +164,8 @@ pub enum Refusal {
     AccountDisabled,
     /// The passkey is saved already.
     AlreadySaved,
-    /// The method is not offered here.
-    MethodDisabled,
+    /// The session that was to be raised has ended.
+    SessionOver,
 }
 
 impl AuditRecord {

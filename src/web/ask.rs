@@ -83,6 +83,14 @@ impl Ask {
         }
     }
 
+    /// Has this node learn at once of what was just changed. If it cannot, the change stands all the same and
+    /// is learnt of within a second of the store's return: the answer must not say otherwise.
+    pub async fn catch_up(&self) {
+        if let Err(error) = self.core.sessions.catch_up().await {
+            tracing::warn!(%error, "a change was made but is not yet followed");
+        }
+    }
+
     /// A notice to an account's address of what is about to happen to it; `message` gets the address of the
     /// account page. The step of the store that makes it happen puts it into the outbox.
     pub fn notice(

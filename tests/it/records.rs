@@ -62,6 +62,75 @@ async fn everything_that_matters_to_an_account_is_audited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refusals_at_the_last_step_are_audited_too() {
+    let gateway = Gateway::start().await;
+    let mut zoe = gateway.enrolled(ZOE).await;
+    zoe.press_on_account_page("/.gatehouse/sign-out").await;
+    let ceremony = zoe.begin_sign_in("/").await;
+    let credential = zoe.phone.get(&ceremony.public_key, &zoe.origin).unwrap();
+    zoe.finish_sign_in(&ceremony, credential.clone(), "/").await;
+    let replayed = zoe.finish_sign_in(&ceremony, credential, "/").await;
+    assert_eq!(replayed.status, 409);
+    assert_eq!(newest(&gateway)["reason"], "not_redeemable");
+
+    zoe.press_on_account_page("/.gatehouse/sign-out").await;
+    gateway.command(&["account", "disable", ZOE]);
+    assert_eq!(zoe.sign_in("/").await.status, 403);
+    let refused = newest(&gateway);
+    assert_eq!(
+        (&refused["event"], &refused["reason"]),
+        (&"sign_in_refused".into(), &"account_disabled".into())
+    );
+
+    gateway.command(&["account", "enable", ZOE]);
+    let sessions = gateway.command(&["session", "list", "--json"]).json();
+    assert_eq!(sessions, serde_json::json!([]));
+    zoe.sign_in("/").await;
+    let sessions = gateway.command(&["session", "list", "--json"]).json();
+    gateway.command(&[
+        "session",
+        "revoke",
+        "--id",
+        sessions[0]["id"].as_str().unwrap(),
+    ]);
+    assert_eq!(
+        newest(&gateway)["event"],
+        "sessions_revoked",
+        "it is told whose session it was"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fifth_wrong_code_is_told_from_the_others() {
+    let gateway = Gateway::start().await;
+    gateway.invite(ZOE, &[]);
+    let zoe = gateway.person();
+    zoe.ask_for_mail(ZOE, "/").await;
+    let right = gateway.mailbox.next(ZOE).await.code();
+    let wrong = if right == "00000000" {
+        "00000001"
+    } else {
+        "00000000"
+    };
+    for reason in [
+        "wrong_code",
+        "wrong_code",
+        "wrong_code",
+        "wrong_code",
+        "too_many_wrong_codes",
+        "not_redeemable",
+    ] {
+        zoe.enter_code(wrong).await;
+        assert_eq!(newest(&gateway)["reason"], reason);
+    }
+}
+
+/// The last thing that happened to the account.
+fn newest(gateway: &Gateway) -> Json {
+    gateway.command(&["account", "show", ZOE, "--json"]).json()["audit"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_secret_and_no_address_reaches_a_log() {
     let log = log();
     let gateway = Gateway::start().await;

@@ -92,12 +92,8 @@ pub(super) async fn try_code(
         .bind(id);
     step.execute(count).await?;
     step.commit().await?;
-    Ok(
-        match EmailAttempt::MAX_WRONG_CODES.saturating_sub(open.wrong_codes + 1) {
-            0 => CodeTry::Over,
-            left => CodeTry::Wrong { left },
-        },
-    )
+    let left = EmailAttempt::MAX_WRONG_CODES.saturating_sub(open.wrong_codes + 1);
+    Ok(CodeTry::Wrong { left })
 }
 
 /// An attempt and how many wrong codes it has seen.
