@@ -1,7 +1,7 @@
 //! What ties a long exchange to its session: a WebSocket, an event stream, a long download or upload is cut
 //! when the session that began it ends.
 //!
-//! A short exchange is never tied, so that an ordinary request waits for nothing that others share. Cutting
+//! An exchange that is known to be short is not tied and waits for nothing that others share. Cutting
 //! is dropping: HTTP/1 closes its connection, HTTP/2 resets the one stream.
 
 use std::sync::{Arc, OnceLock};

@@ -89,7 +89,6 @@ impl Passage {
             request_id: self.request_id,
             client: self.client,
             host: facts.authority.host().to_owned(),
-            secure: self.tls,
         }
     }
 

@@ -21,8 +21,6 @@ pub struct Caller {
     pub client: IpAddr,
     /// The host that was asked for: lower case, without port.
     pub host: String,
-    /// Whether the connection to the gateway is TLS.
-    pub secure: bool,
 }
 
 impl Caller {

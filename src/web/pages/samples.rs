@@ -61,12 +61,11 @@ fn sample(name: &'static str, page: &impl Template) -> Sample {
 }
 
 fn sign_in_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
-    let sign_in = |email, notice| SignIn {
+    let sign_in = |email| SignIn {
         frame,
         return_to: value,
         email,
         email_open: false,
-        notice,
     };
     let form = |value, error| Some(EmailForm { value, error });
     let check_mail = |error| CheckMail {
@@ -82,10 +81,9 @@ fn sign_in_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
         code: "12345678",
     };
     vec![
-        sample("sign-in", &sign_in(form("", None), None)),
-        sample("sign-in-notice", &sign_in(form("", None), Some(value))),
-        sample("sign-in-error", &sign_in(form(value, Some(value)), None)),
-        sample("sign-in-passkey-only", &sign_in(None, None)),
+        sample("sign-in", &sign_in(form("", None))),
+        sample("sign-in-error", &sign_in(form(value, Some(value)))),
+        sample("sign-in-passkey-only", &sign_in(None)),
         sample("check-mail", &check_mail(None)),
         sample("check-mail-error", &check_mail(Some(value))),
         sample("mail-link-same", &link(true)),

@@ -16,8 +16,6 @@ pub struct SignIn<'a> {
     pub email: Option<EmailForm<'a>>,
     /// Whether the disclosure stays open when script is there to close it.
     pub email_open: bool,
-    /// One sentence on why the person is here.
-    pub notice: Option<&'a str>,
 }
 
 /// The email form of [`SignIn`].

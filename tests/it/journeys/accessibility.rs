@@ -58,6 +58,10 @@ async fn the_pages_of_enrolment_and_account_are_for_everyone() {
     ann.inspect("account").await;
     ann.visit("/.gatehouse/enrol").await;
     ann.inspect("enrol-another").await;
+    for place in ["this-device", "phone"] {
+        ann.visit(&format!("/.gatehouse/enrol?on={place}")).await;
+        ann.inspect(&format!("enrol-{place}")).await;
+    }
     gateway.after(10);
     ann.visit("/admin/users").await;
     ann.arrives_at("/.gatehouse/step-up").await;
