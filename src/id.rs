@@ -86,6 +86,14 @@ random_id!(
     EmailAttemptId
 );
 random_id!(
+    /// One request of a browser to be let in from another device.
+    PairingId
+);
+random_id!(
+    /// One recovery that administrators grant.
+    RecoveryId
+);
+random_id!(
     /// One mail in the outbox.
     MailId
 );

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Dependencies point downward: `cli`, `demo`, `server` → `gateway` → `sign_in`, `account`, `admin` → `web` →
-//! `core`, `snapshot` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
+//! `notice`, `core`, `snapshot` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
 //! `id`, `secret`, `clock` and the other small types.
 
 pub mod account;
@@ -26,6 +26,7 @@ pub mod limit;
 pub mod mail;
 pub mod method;
 pub mod network;
+pub mod notice;
 pub mod policy;
 pub mod relying_party;
 pub mod secret;

@@ -7,10 +7,10 @@ use std::{num::NonZeroU32, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 
-use crate::{email_address::EmailAddress, network::Network};
+use crate::{email_address::EmailAddress, network::Network, secret::Digest};
 
 /// What is being attempted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attempt {
     /// Starting or finishing an exchange with a passkey.
     Passkey,
@@ -18,8 +18,12 @@ pub enum Attempt {
     EmailRequest,
     /// Redeeming a link or a code.
     Redemption,
-    /// Opening an invitation.
+    /// Opening an invitation, a recovery link or a *this was not me*.
     Invitation,
+    /// Trying a backup code.
+    BackupCode,
+    /// Asking to be let in from another device, or looking such a request up.
+    Pairing,
 }
 
 /// Too many attempts.
@@ -32,7 +36,10 @@ pub struct Limits {
     email_request: Limit,
     redemption: Limit,
     invitation: Limit,
+    backup_code: Limit,
+    pairing: Limit,
     per_address: DefaultKeyedRateLimiter<EmailAddress>,
+    per_account: DefaultKeyedRateLimiter<(Attempt, [u8; 32])>,
 }
 
 struct Limit {
@@ -49,8 +56,13 @@ impl Default for Limits {
             email_request: Limit::new(quota(40, Duration::from_secs(6)), 200),
             redemption: Limit::new(quota(100, Duration::from_secs(2)), 500),
             invitation: Limit::new(quota(100, Duration::from_secs(2)), 500),
+            backup_code: Limit::new(quota(40, Duration::from_secs(6)), 200),
+            pairing: Limit::new(quota(40, Duration::from_secs(6)), 200),
             // Three mails at once, then one in five minutes: a nuisance to nobody's mailbox.
             per_address: DefaultKeyedRateLimiter::keyed(quota(3, Duration::from_secs(300))),
+            // Ten mistyped codes at once, then one in ten minutes: a guesser needs 15 hours for the hundred
+            // that close this way, and the person has been told long before.
+            per_account: DefaultKeyedRateLimiter::keyed(quota(10, Duration::from_secs(600))),
         }
     }
 }
@@ -66,6 +78,8 @@ impl Limits {
             Attempt::EmailRequest => &self.email_request,
             Attempt::Redemption => &self.redemption,
             Attempt::Invitation => &self.invitation,
+            Attempt::BackupCode => &self.backup_code,
+            Attempt::Pairing => &self.pairing,
         };
         limit
             .per_network
@@ -82,6 +96,16 @@ impl Limits {
         self.per_address.check_key(address).map_err(|_| Throttled)
     }
 
+    /// Pays for one check of a secret of the account that somebody names, whether or not there is one.
+    ///
+    /// # Errors
+    /// When it was tried too often.
+    pub fn charge_account(&self, attempt: Attempt, name: &str) -> Result<(), Throttled> {
+        let name = name.trim().to_lowercase();
+        let key = (attempt, *Digest::of(name.as_bytes()).bytes());
+        self.per_account.check_key(&key).map_err(|_| Throttled)
+    }
+
     /// Forgets networks and addresses whose attempts no longer count. Called from time to time.
     pub fn forget_idle(&self) {
         for limit in [
@@ -89,10 +113,13 @@ impl Limits {
             &self.email_request,
             &self.redemption,
             &self.invitation,
+            &self.backup_code,
+            &self.pairing,
         ] {
             limit.per_network.retain_recent();
         }
         self.per_address.retain_recent();
+        self.per_account.retain_recent();
     }
 }
 
@@ -135,6 +162,20 @@ mod tests {
         );
         assert_eq!(limits.charge(Attempt::Redemption, network(2)), Ok(()));
         assert_eq!(limits.charge(Attempt::Passkey, network(1)), Ok(()));
+    }
+
+    #[test]
+    fn an_account_is_guessed_at_ten_times_however_its_name_is_written() {
+        let limits = Limits::default();
+        let names = ["ann@example.com", " Ann@Example.com"];
+        let tried = (0..20)
+            .filter(|number| {
+                let name = names[number % 2];
+                limits.charge_account(Attempt::BackupCode, name).is_ok()
+            })
+            .count();
+        assert_eq!(tried, 10);
+        assert_eq!(limits.charge_account(Attempt::BackupCode, "bob"), Ok(()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     clock::Timestamp,
     config,
     id::{CredentialId, UserHandle},
-    store::{Account, Credential, CredentialUse},
+    store::{Account, Credential, CredentialUse, Standing},
 };
 
 /// As long as browsers let a passkey prompt stand (WebAuthn L3 §5.4 recommends 300 s at least where user
@@ -281,6 +281,8 @@ impl NewPasskey {
             backup_state: self.backup_state,
             created_at: now,
             last_used_at: None,
+            standing: Standing::Good,
+            to_confirm: false,
         }
     }
 }

@@ -41,7 +41,7 @@ impl Token {
 
     /// What is stored in its place. An unkeyed hash suffices for 256 random bits.
     pub fn digest(&self) -> Digest {
-        Digest::of_bytes(&self.0[..])
+        Digest::of(&self.0[..])
     }
 
     /// The raw bytes, for deriving another secret from this one.
@@ -55,7 +55,8 @@ impl Token {
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    fn of_bytes(bytes: &[u8]) -> Self {
+    /// SHA-256 of `bytes`, which nobody can guess, or which need not be kept from guessers.
+    pub fn of(bytes: &[u8]) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
         Self::from_slice(digest.as_ref()).expect("SHA-256 gives 32 bytes")
     }
@@ -141,6 +142,10 @@ pub enum Purpose {
     FormToken,
     /// Derives the code of a sign-in mail from its link, and digests codes.
     EmailCode,
+    /// Digests backup codes.
+    BackupCode,
+    /// Digests the code that is typed to pair, and seals an offer to a phone.
+    Pairing,
 }
 
 impl Purpose {
@@ -151,6 +156,8 @@ impl Purpose {
             Self::Outbox => b"outbox",
             Self::FormToken => b"form-token",
             Self::EmailCode => b"email-code",
+            Self::BackupCode => b"backup-code",
+            Self::Pairing => b"pairing",
         }
     }
 }

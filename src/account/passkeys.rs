@@ -14,10 +14,10 @@ use super::overview;
 use crate::{
     core::Core,
     id::CredentialId,
-    mail::Message,
+    mail::Happening,
     session::Visit,
     sign_in::{passkey, step_up},
-    store::{Credential, CredentialRemoval},
+    store::{Credential, CredentialRemoval, Suspect},
     telemetry::audit::AuditEvent,
     web::{
         ask::{Ask, Form},
@@ -109,12 +109,14 @@ async fn remove(ask: Ask, Path(id): Path<String>, Form(Nothing {}): Form<Nothing
         credential: credential.id.clone(),
     };
     let audit = ask.caller.audit(ask.now(), Some(account.id), event);
-    let notice = ask.notice(account, |account_url| Message::PasskeyRemoved {
+    let suspect = Suspect {
+        credential: None,
+        session: Some(visit.claims.sid),
+    };
+    let what = Happening::PasskeyRemoved {
         label: credential.label,
-        device: ask.device.clone(),
-        at: ask.now(),
-        account_url,
-    });
+    };
+    let notice = ask.notice(account, what, Some(suspect));
     let removal = CredentialRemoval {
         account: account.id,
         credential: credential.id,

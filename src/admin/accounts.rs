@@ -8,7 +8,10 @@ use crate::{
     mail::Message,
     secret::Token,
     sign_in::enrolment,
-    store::{Account, AccountKey, AccountState, Creation, Credential, Invitation, SessionRecord},
+    store::{
+        Account, AccountKey, AccountState, Creation, Credential, Invitation, Recovery,
+        SessionRecord,
+    },
     telemetry::audit::{AuditEvent, AuditRecord, Origin},
 };
 
@@ -122,6 +125,9 @@ async fn create(
         groups,
         state: AccountState::Active,
         created_at: now,
+        enrolled_at: None,
+        recovery: Recovery::default(),
+        remind_at: None,
     };
     let record = audit(
         now,

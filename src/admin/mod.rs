@@ -62,6 +62,7 @@ fn audit(at: Timestamp, account: Option<AccountId>, event: AuditEvent) -> AuditR
         account,
         network: None,
         request: None,
+        actor: None,
         event,
     }
 }

@@ -53,16 +53,9 @@ pub async fn issue(
         expires_at: now.plus(lifetime),
         device: "issued at the command line".to_owned(),
         network: None,
+        proofs: Method::Operator.into(),
     };
-    let start = SessionStart {
-        spend: Spend::Operator,
-        session,
-        replaces: None,
-        new_account: None,
-        new_credential: None,
-        credential_use: None,
-        notice: None,
-    };
+    let start = SessionStart::new(Spend::Operator, session);
     let record = audit(
         now,
         Some(account.id),
@@ -77,7 +70,8 @@ pub async fn issue(
         | Started::ReplacedSessionOver
         | Started::CredentialTaken
         | Started::CredentialGone
-        | Started::AccountTaken => return Err(AdminError::Disabled(account.login)),
+        | Started::AccountTaken
+        | Started::RecoveryClosed => return Err(AdminError::Disabled(account.login)),
     }
     record.log();
     let name = crate::session::cookie::NAME;

@@ -8,7 +8,7 @@ use crate::{
     admin::accounts::{self, Invitee, Shown},
     core::Core,
     email_address::EmailAddress,
-    store::{Account as Stored, AccountState},
+    store::{Account as Stored, AccountState, is_group},
 };
 
 /// What to do with accounts.
@@ -106,14 +106,6 @@ async fn invite(core: &Core, invite: &Invite) -> Result<Report, Failure> {
         text: format!("One-time link for {login}:\n{}\n{mailed}", invited.link),
         json: json!({ "account": invited.account, "link": invited.link }),
     })
-}
-
-/// Upstreams get groups as a comma-separated header.
-fn is_group(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte))
 }
 
 async fn set_state(core: &Core, name: &Name, state: AccountState) -> Result<Report, Failure> {

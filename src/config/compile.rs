@@ -64,6 +64,7 @@ pub(super) fn compile(
         session,
         methods,
         enrolment: enrolment?,
+        admin: people::admin(&file.admin, findings),
         identity: people::identity(&file.identity),
         upstreams: upstreams?,
         routes: routes?,

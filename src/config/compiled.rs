@@ -31,6 +31,8 @@ pub struct Config {
     pub methods: Methods,
     /// How accounts come to be.
     pub enrolment: Enrolment,
+    /// Who rescues people.
+    pub admin: Admin,
     /// What upstreams are told about the person.
     pub identity: Identity,
     /// Where requests may go; routes hold indices into this.
@@ -157,6 +159,17 @@ pub struct Methods {
     pub passkey: bool,
     /// By a link or code sent by mail.
     pub email: Option<EmailMethod>,
+    /// By a code the person keeps.
+    pub backup_codes: Option<BackupCodesMethod>,
+    /// By another device that lets this one in.
+    pub pairing: bool,
+}
+
+/// Backup codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupCodesMethod {
+    /// How many there are in a set.
+    pub count: u8,
 }
 
 /// Sign-in by mail.
@@ -184,6 +197,54 @@ pub struct Enrolment {
     pub mode: EnrolmentMode,
     /// How long an invitation is good for.
     pub invitation_lifespan: Duration,
+    /// What it takes to save a passkey on an account that had one, without one at hand.
+    pub recovery_proofs: RecoveryProofs,
+    /// How long such a passkey waits; zero for not at all.
+    pub hold: Duration,
+    /// Whether a recovery ends the account's other sessions.
+    pub recovery_ends_sessions: bool,
+}
+
+/// How many distinct proofs a recovery takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryProofs {
+    /// Any one.
+    One,
+    /// Two distinct ones.
+    Two,
+}
+
+/// Who rescues people.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The group of administrators; `None` where the command line alone administers.
+    pub group: Option<String>,
+    /// How old an administrator's passkey check may be.
+    pub max_age: Duration,
+    /// What it takes to issue a recovery link.
+    pub approvals: Approvals,
+    /// How long one is good for.
+    pub recovery_lifespan: Duration,
+    /// How people reach an administrator, in words.
+    pub contact: Option<String>,
+}
+
+impl Admin {
+    /// Whether somebody in `groups` is an administrator.
+    pub fn admits(&self, groups: &[String]) -> bool {
+        self.group
+            .as_ref()
+            .is_some_and(|group| groups.contains(group))
+    }
+}
+
+/// How many administrators it takes to issue a recovery link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approvals {
+    /// Whoever asks.
+    One,
+    /// Whoever asks and another one.
+    Two,
 }
 
 /// Who may have an account.

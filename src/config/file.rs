@@ -4,6 +4,7 @@
 //! A key that must be given is an `Option` here and is asked for when the file is compiled, so that it is
 //! reported together with everything else.
 
+mod administration;
 mod people;
 mod route;
 mod site;
@@ -12,8 +13,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::{
+    administration::Admin,
     people::{
-        EmailMethod, Enrolment, Grants, Identity, Methods, Mode, PasskeyMethod, Preset, Session,
+        BackupCodes, EmailMethod, Enrolment, Grants, Identity, Methods, Mode, Pairing,
+        PasskeyMethod, Preset, Session,
     },
     route::{AccessLevel, Allow, HttpMethod, Route, Tolerated, Upstream},
     site::{Mail, RelyingParty, Server, Store, Tls},
@@ -21,7 +24,7 @@ pub use self::{
 pub use super::{
     at::At,
     table::Table,
-    value::{Colour, Listen, NoHold, OneProof, Period, SecretText, ServerAddress, StoreUrl},
+    value::{Colour, Count, Hold, Listen, Period, SecretText, ServerAddress, StoreUrl},
 };
 
 /// A list whose elements know their places.
@@ -50,6 +53,8 @@ pub struct File {
     pub methods: Table<Methods>,
     /// How accounts come to be.
     pub enrolment: Table<Enrolment>,
+    /// Who rescues people who cannot sign in.
+    pub admin: Table<Admin>,
     /// What upstreams are told about the person.
     pub identity: Table<Identity>,
     /// The apps behind the gateway, one table each.

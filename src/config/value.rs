@@ -4,7 +4,8 @@
 
 mod address;
 mod colour;
-mod later;
+mod count;
+mod hold;
 mod period;
 mod secret;
 
@@ -20,7 +21,8 @@ pub(super) use self::secret::SecretPlace;
 pub use self::{
     address::{Listen, ServerAddress, StoreUrl},
     colour::Colour,
-    later::{NoHold, OneProof},
+    count::Count,
+    hold::Hold,
     period::Period,
     secret::SecretText,
 };
@@ -95,5 +97,5 @@ written!(
     ServerAddress,
     StoreUrl,
     SecretText,
-    NoHold
+    Hold
 );

@@ -8,8 +8,11 @@ use std::{fmt, time::Duration};
 use askama::Template;
 use time::{OffsetDateTime, macros::format_description};
 
-use super::letter::Letter;
-use crate::{clock::Timestamp, config::Branding, email_address::EmailAddress};
+use super::{
+    happening::{Happening, Words},
+    letter::Letter,
+};
+use crate::{clock::Timestamp, config::Branding, email_address::EmailAddress, network::Network};
 
 /// A mail to one person.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,27 +33,20 @@ pub enum Message {
         /// How long it is good for.
         lifespan: Duration,
     },
-    /// A passkey was saved to the account.
-    PasskeyAdded {
-        /// What it is called.
-        label: String,
-        /// Browser and system it was saved with.
-        device: String,
+    /// Something happened to the account.
+    Notice {
+        /// What.
+        what: Happening,
+        /// Browser and system it was done with; `None` for what an administrator did.
+        device: Option<String>,
+        /// The network it was done from.
+        network: Option<Network>,
         /// When.
         at: Timestamp,
         /// The account page.
         account_url: String,
-    },
-    /// A passkey was removed from the account.
-    PasskeyRemoved {
-        /// What it was called.
-        label: String,
-        /// Browser and system it was removed with.
-        device: String,
-        /// When.
-        at: Timestamp,
-        /// The account page.
-        account_url: String,
+        /// Stops it.
+        not_me_url: Option<String>,
     },
 }
 
@@ -76,10 +72,7 @@ impl Message {
         match self {
             Self::SignIn { code, .. } => format!("{} is your {name} sign-in code", in_fours(code)),
             Self::Invitation { .. } => format!("Your invitation to {name}"),
-            Self::PasskeyAdded { .. } => format!("A passkey was saved to your {name} account"),
-            Self::PasskeyRemoved { .. } => {
-                format!("A passkey was removed from your {name} account")
-            }
+            Self::Notice { what, .. } => what.words(name, moment_in_words).subject,
         }
     }
 
@@ -122,28 +115,32 @@ impl Message {
                     }),
                 )
             }
-            Self::PasskeyAdded {
-                label,
+            Self::Notice {
+                what,
                 device,
+                network,
                 at,
                 account_url,
+                not_me_url,
             } => {
-                let change = &PasskeyChange::new(label, device, *at, account_url);
+                let words = &what.words(brand.name, moment_in_words);
+                let facts = &facts(what, device.as_deref(), *network, *at);
+                let not_me_url = not_me_url.as_deref();
                 (
-                    written(&PasskeyAddedText { brand, change }),
-                    written(&PasskeyAddedHtml { brand, change }),
-                )
-            }
-            Self::PasskeyRemoved {
-                label,
-                device,
-                at,
-                account_url,
-            } => {
-                let change = &PasskeyChange::new(label, device, *at, account_url);
-                (
-                    written(&PasskeyRemovedText { brand, change }),
-                    written(&PasskeyRemovedHtml { brand, change }),
+                    written(&HappeningText {
+                        brand,
+                        words,
+                        facts,
+                        account_url,
+                        not_me_url,
+                    }),
+                    written(&HappeningHtml {
+                        brand,
+                        words,
+                        facts,
+                        account_url,
+                        not_me_url,
+                    }),
                 )
             }
         }
@@ -156,8 +153,7 @@ impl fmt::Debug for Message {
         f.write_str(match self {
             Self::SignIn { .. } => "SignIn",
             Self::Invitation { .. } => "Invitation",
-            Self::PasskeyAdded { .. } => "PasskeyAdded",
-            Self::PasskeyRemoved { .. } => "PasskeyRemoved",
+            Self::Notice { .. } => "Notice",
         })
     }
 }
@@ -172,23 +168,25 @@ struct Brand<'a> {
 /// A bar of this colour tops mails of operators who chose none.
 const DEFAULT_ACCENT: &str = "#2563eb";
 
-/// What happened to a passkey, ready to be read.
-struct PasskeyChange<'a> {
-    label: String,
-    device: String,
-    at: String,
-    account_url: &'a str,
-}
-
-impl<'a> PasskeyChange<'a> {
-    fn new(label: &str, device: &str, at: Timestamp, account_url: &'a str) -> Self {
-        Self {
-            label: plain_words(label),
-            device: plain_words(device),
-            at: moment_in_words(at),
-            account_url,
-        }
-    }
+/// What is known of a happening, by name, ready to be read.
+fn facts(
+    what: &Happening,
+    device: Option<&str>,
+    network: Option<Network>,
+    at: Timestamp,
+) -> Vec<(&'static str, String)> {
+    [
+        ("Passkey", what.label().map(plain_words)),
+        ("Done with", device.map(plain_words)),
+        (
+            "From the network",
+            network.map(|network| network.to_string()),
+        ),
+        ("When", Some(moment_in_words(at))),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
 }
 
 #[derive(Template)]
@@ -226,31 +224,23 @@ struct InvitationHtml<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "mail_passkey_added.txt")]
-struct PasskeyAddedText<'a> {
+#[template(path = "mail_happening.txt")]
+struct HappeningText<'a> {
     brand: Brand<'a>,
-    change: &'a PasskeyChange<'a>,
+    words: &'a Words,
+    facts: &'a [(&'static str, String)],
+    account_url: &'a str,
+    not_me_url: Option<&'a str>,
 }
 
 #[derive(Template)]
-#[template(path = "mail_passkey_added.html")]
-struct PasskeyAddedHtml<'a> {
+#[template(path = "mail_happening.html")]
+struct HappeningHtml<'a> {
     brand: Brand<'a>,
-    change: &'a PasskeyChange<'a>,
-}
-
-#[derive(Template)]
-#[template(path = "mail_passkey_removed.txt")]
-struct PasskeyRemovedText<'a> {
-    brand: Brand<'a>,
-    change: &'a PasskeyChange<'a>,
-}
-
-#[derive(Template)]
-#[template(path = "mail_passkey_removed.html")]
-struct PasskeyRemovedHtml<'a> {
-    brand: Brand<'a>,
-    change: &'a PasskeyChange<'a>,
+    words: &'a Words,
+    facts: &'a [(&'static str, String)],
+    account_url: &'a str,
+    not_me_url: Option<&'a str>,
 }
 
 fn written(template: &impl Template) -> String {
@@ -319,24 +309,30 @@ mod tests {
         message.write(&to, &branding, Timestamp::from_seconds(1_800_000_000))
     }
 
-    fn passkey_added(label: &str) -> Message {
-        Message::PasskeyAdded {
-            label: label.into(),
-            device: "Firefox on Linux\r\nBcc: all".into(),
+    const NOT_ME: &str = "https://app.example.com/.gatehouse/not-me?token=abc";
+
+    fn notice(what: Happening) -> Message {
+        Message::Notice {
+            what,
+            device: Some("Firefox on Linux\r\nBcc: all".into()),
+            network: Some(Network::of([203, 0, 113, 9].into())),
             at: Timestamp::from_seconds(1_800_000_000),
             account_url: LINK.into(),
+            not_me_url: Some(NOT_ME.into()),
         }
+    }
+
+    fn passkey_added(label: &str) -> Message {
+        notice(Happening::PasskeyAdded {
+            label: label.into(),
+        })
     }
 
     fn every_kind() -> Vec<Message> {
         let lifespan = Duration::from_secs(900);
-        let removed = Message::PasskeyRemoved {
-            label: "My phone".into(),
-            device: "Chrome on Android".into(),
-            at: Timestamp::from_seconds(1_800_000_000),
-            account_url: LINK.into(),
-        };
-        vec![
+        let label = || "My phone".to_owned();
+        let until = Timestamp::from_seconds(1_800_086_400);
+        let mut all = vec![
             Message::SignIn {
                 link: LINK.into(),
                 code: "12345678".into(),
@@ -346,27 +342,74 @@ mod tests {
                 link: LINK.into(),
                 lifespan,
             },
-            passkey_added("My phone"),
-            removed,
-        ]
+        ];
+        all.extend(
+            [
+                Happening::PasskeyAdded { label: label() },
+                Happening::PasskeyHeld {
+                    label: label(),
+                    until,
+                },
+                Happening::PasskeyRemoved { label: label() },
+                Happening::BackupCodesMade,
+                Happening::BackupCodeUsed { left: 9 },
+                Happening::BackupCodesClosed,
+                Happening::WaysBackChanged,
+                Happening::RecoveryLinkIssued,
+                Happening::RecoveryLinkUsed,
+                Happening::Paired,
+                Happening::PairingBlocked,
+                Happening::AddressChanged,
+                Happening::Disabled,
+                Happening::Enabled,
+                Happening::SessionsEnded,
+                Happening::Invited,
+                Happening::Reported,
+            ]
+            .map(notice),
+        );
+        all
     }
 
     #[test]
-    fn every_mail_holds_its_link_and_no_other() {
+    fn every_mail_holds_its_links_and_no_other() {
         for message in every_kind() {
             let letter = written_to_ann(&message);
-            assert_eq!(letter.text.matches("://").count(), 1, "{message:?}");
-            assert!(
-                letter.text.lines().any(|line| line.trim() == LINK),
+            let mut links = vec![LINK];
+            if matches!(message, Message::Notice { .. }) {
+                links.push(NOT_ME);
+            }
+            assert_eq!(
+                letter.text.matches("://").count(),
+                links.len(),
                 "{message:?}"
             );
-            let href = format!("href=\"{}\"", LINK.replace('&', "&#38;"));
-            assert!(letter.html.contains(&href), "{message:?}");
+            for link in links {
+                assert!(
+                    letter.text.lines().any(|line| line.trim() == link),
+                    "{message:?}"
+                );
+                let href = format!("href=\"{}\"", link.replace('&', "&#38;"));
+                assert!(letter.html.contains(&href), "{message:?}");
+            }
             for (at, _) in letter.html.match_indices("://") {
                 assert!(letter.html[..at].ends_with("https"));
                 assert!(letter.html[at..].starts_with("://app.example.com/.gatehouse/"));
             }
             assert!(!letter.html.contains("src="), "a mail loads nothing");
+        }
+    }
+
+    #[test]
+    fn a_notice_tells_the_passkey_the_network_and_the_end_of_a_wait() {
+        let held = written_to_ann(&notice(Happening::PasskeyHeld {
+            label: "Phone".into(),
+            until: Timestamp::from_seconds(1_800_086_400),
+        }));
+        for body in [&held.text, &held.html] {
+            assert!(body.contains("16 January 2027 at 08:00 UTC"), "{body}");
+            assert!(body.contains("203.0.113.0/24"), "{body}");
+            assert!(body.contains("Phone"), "{body}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! until it is no longer worth sending.
 
 mod folder;
+mod happening;
 mod letter;
 mod message;
 mod outbox;
@@ -13,6 +14,7 @@ mod transport;
 mod worker;
 
 pub use folder::FolderTransport;
+pub use happening::Happening;
 pub use letter::{ComposeError, Letter};
 pub use message::Message;
 pub use outbox::Outbox;

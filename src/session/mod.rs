@@ -352,6 +352,7 @@ pub async fn add_key(
         account: None,
         network: None,
         request: None,
+        actor: None,
         event: AuditEvent::KeyRotated {
             kid: key.kid().to_owned(),
         },

@@ -29,7 +29,9 @@ use crate::{
     method::Method,
     secret::{Digest, Purpose, Token},
     session::cookie,
-    store::{Account, AccountKey, AccountState, CodeTry, EmailAttempt, Spend},
+    store::{
+        Account, AccountKey, AccountState, CodeTry, EmailAttempt, EmailPurpose, Recovery, Spend,
+    },
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
         ask::{Ask, Form, Query},
@@ -118,13 +120,17 @@ async fn send(ask: &Ask, flow: &Flow, method: EmailMethod) -> Outcome<()> {
         .account(&AccountKey::Email(flow.email.clone()))
         .await?;
     let welcome = match &account {
-        Some(account) => account.state == AccountState::Active,
+        Some(account) => account.state == AccountState::Active && account.recovery.admits_email(),
         None => ask.config().enrolment.mode.admits(&flow.email),
     };
     if !welcome {
-        let reason = account
-            .as_ref()
-            .map_or(Reason::NotRedeemable, |_| Reason::AccountDisabled);
+        let reason =
+            account
+                .as_ref()
+                .map_or(Reason::NotRedeemable, |account| match account.state {
+                    AccountState::Active => Reason::RecoveryClosed,
+                    AccountState::Disabled => Reason::AccountDisabled,
+                });
         refused(ask, account.as_ref(), Method::Email, reason).await;
         // A store that takes no writes fails for an unknown address as it does for a known one.
         return Ok(ask.core.store.ping().await?);
@@ -139,6 +145,7 @@ async fn send(ask: &Ask, flow: &Flow, method: EmailMethod) -> Outcome<()> {
         link: token.digest(),
         code: code_digest(ask, flow.attempt, &code),
         browser: ask.browser.digest(),
+        purpose: EmailPurpose::SignIn,
         return_to: flow.return_to.clone(),
         created_at: now,
         expires_at: flow.expires_at,
@@ -279,8 +286,8 @@ async fn attempt_of(ask: &Ask, token: &str) -> Outcome<(Token, EmailAttempt)> {
         .email_attempt_by_link(&token.digest(), ask.now())
         .await?;
     match attempt {
-        Some(attempt) => Ok((token, attempt)),
-        None => {
+        Some(attempt) if attempt.purpose == EmailPurpose::SignIn => Ok((token, attempt)),
+        Some(_) | None => {
             refused(ask, None, Method::Email, Reason::NotRedeemable).await;
             Err(Refusal::LINK_OVER)
         }
@@ -313,16 +320,21 @@ async fn sign_in(ask: &Ask, attempt: EmailAttempt, method: EmailMethod) -> Outco
         groups: Vec::new(),
         state: AccountState::Active,
         created_at: ask.now(),
+        enrolled_at: None,
+        recovery: Recovery::default(),
+        remind_at: None,
     });
     let verified = Verified {
         account,
         spend: Spend::Email {
             attempt: attempt.id,
         },
-        proof: Proof::Mailbox {
+        proof: Proof::Fallback {
+            method: Method::Email,
             grants: method.grants,
             new_account,
         },
+        tell: None,
     };
     let begun = start_session(ask, verified).await?;
     let location = after_sign_in(&begun, &ReturnTo::parse(&attempt.return_to));

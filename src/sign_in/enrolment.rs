@@ -20,7 +20,7 @@ use crate::{
     clock::Timestamp,
     core::Core,
     limit::Attempt,
-    mail::Message,
+    mail::Happening,
     method,
     policy::{
         decision::{self, Decision},
@@ -176,11 +176,8 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     let account = enrolling.account().clone();
     let label = form.on.unwrap_or(Place::ThisDevice).label(&ask.device);
     let credential = passkey.into_credential(&account, label, ask.now());
-    let notice = ask.notice(&account, |account_url| Message::PasskeyAdded {
+    let tell = Some(Happening::PasskeyAdded {
         label: credential.label.clone(),
-        device: ask.device.clone(),
-        at: ask.now(),
-        account_url,
     });
     let ceremony_expires_at = ceremony.expires_at;
     let (spend, replaces) = match enrolling {
@@ -206,7 +203,7 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     let proof = Proof::Enrolment {
         credential,
         replaces,
-        notice,
+        recovered: None,
     };
     let begun = start_session(
         &ask,
@@ -214,6 +211,7 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
             account,
             spend,
             proof,
+            tell,
         },
     )
     .await?;
@@ -273,7 +271,11 @@ impl Enrolling {
 fn may_add(claims: &Claims, now: Timestamp) -> bool {
     let proved_at = match claims.via {
         method::Method::Passkey => claims.stepped_up_at.max(Some(claims.authenticated_at)),
-        method::Method::Email | method::Method::Operator => claims.stepped_up_at,
+        method::Method::Email
+        | method::Method::BackupCode
+        | method::Method::Recovery
+        | method::Method::Pairing
+        | method::Method::Operator => claims.stepped_up_at,
     };
     claims.restricted || proved_at.is_some_and(|proved_at| now.since(proved_at) <= FRESH)
 }

@@ -23,10 +23,12 @@ use crate::{
     config::Grant,
     core::Core,
     id::SessionId,
-    method::Method,
+    mail::Happening,
+    method::{Method, Proofs},
     session::Claims,
     store::{
-        Account, Credential, CredentialUse, OutboxMail, SessionRecord, SessionStart, Spend, Started,
+        Account, Credential, CredentialUse, Recovered, SessionRecord, SessionStart, Spend, Started,
+        Suspect,
     },
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
@@ -50,14 +52,17 @@ pub struct Verified {
     account: Account,
     spend: Spend,
     proof: Proof,
+    /// What the person is told of it.
+    tell: Option<Happening>,
 }
 
 /// What was proved, and with it what kind of session it is worth.
 enum Proof {
     /// A passkey of the account, with user verification.
     Passkey(CredentialUse),
-    /// Control of the account's mailbox.
-    Mailbox {
+    /// Something less than a passkey: a mailbox, a backup code, an administrator's word, another device.
+    Fallback {
+        method: Method,
         grants: Grant,
         /// The account is made with its first session.
         new_account: bool,
@@ -66,7 +71,7 @@ enum Proof {
     Enrolment {
         credential: Credential,
         replaces: Option<Arc<Claims>>,
-        notice: Option<OutboxMail>,
+        recovered: Option<Recovered>,
     },
     /// A passkey of the account, with user verification, inside a session that it raises.
     StepUp {
@@ -82,7 +87,8 @@ enum Proof {
 /// changed then.
 pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
     let now = ask.now();
-    let session = session_of(ask, &verified, now);
+    let earlier = earlier_proofs(ask, &verified).await?;
+    let session = session_of(ask, &verified, earlier.as_ref(), now);
     let event = event_of(&verified.proof, &session);
     let audit = ask.caller.audit(now, Some(session.account), event);
     let cookie = ask.core.sessions.cookie(&session, &ask.config().session);
@@ -91,7 +97,7 @@ pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
         restricted: session.restricted,
     };
     let account = Some(verified.account.clone());
-    let start = start_of(verified, session);
+    let start = start_of(ask, verified, earlier, session);
     let started = ask.core.store.start_session(&start, &audit).await?;
     if let Some((refusal, reason)) = refusal_of(started, &start.spend) {
         // An account that was to be made is nobody's yet.
@@ -142,7 +148,23 @@ fn after_sign_in(begun: &Begun, return_to: &ReturnTo) -> String {
     }
 }
 
-fn session_of(ask: &Ask, verified: &Verified, now: Timestamp) -> SessionRecord {
+/// The restricted session in which one more proof of the same account is given: its proofs count as well.
+async fn earlier_proofs(ask: &Ask, verified: &Verified) -> Outcome<Option<SessionRecord>> {
+    let (Proof::Fallback { .. }, Some(visit)) = (&verified.proof, &ask.caller.visit) else {
+        return Ok(None);
+    };
+    if !visit.claims.restricted || visit.account.id != verified.account.id {
+        return Ok(None);
+    }
+    Ok(ask.core.store.session(visit.claims.sid, ask.now()).await?)
+}
+
+fn session_of(
+    ask: &Ask,
+    verified: &Verified,
+    earlier: Option<&SessionRecord>,
+    now: Timestamp,
+) -> SessionRecord {
     let begun = SessionRecord {
         id: SessionId::random(),
         account: verified.account.id,
@@ -156,18 +178,23 @@ fn session_of(ask: &Ask, verified: &Verified, now: Timestamp) -> SessionRecord {
         expires_at: now.plus(ask.config().session.lifetime),
         device: ask.device.clone(),
         network: Some(ask.caller.network()),
+        proofs: Method::Passkey.into(),
     };
     match &verified.proof {
         Proof::Passkey(used) => SessionRecord {
             credential: Some(used.id.clone()),
             ..begun
         },
-        Proof::Mailbox { grants, .. } => SessionRecord {
-            method: Method::Email,
+        Proof::Fallback { method, grants, .. } => SessionRecord {
+            method: *method,
             restricted: match grants {
                 Grant::Restricted => true,
                 Grant::Full => false,
             },
+            proofs: earlier
+                .map_or_else(Proofs::default, |earlier| earlier.proofs.clone())
+                .and(&(*method).into()),
+            expires_at: earlier.map_or(begun.expires_at, |earlier| earlier.expires_at),
             ..begun
         },
         Proof::Enrolment {
@@ -195,7 +222,7 @@ fn session_of(ask: &Ask, verified: &Verified, now: Timestamp) -> SessionRecord {
 
 fn event_of(proof: &Proof, session: &SessionRecord) -> AuditEvent {
     match proof {
-        Proof::Passkey(_) | Proof::Mailbox { .. } => AuditEvent::SignedIn {
+        Proof::Passkey(_) | Proof::Fallback { .. } => AuditEvent::SignedIn {
             method: session.method,
             session: session.id,
             restricted: session.restricted,
@@ -210,37 +237,46 @@ fn event_of(proof: &Proof, session: &SessionRecord) -> AuditEvent {
     }
 }
 
-fn start_of(verified: Verified, session: SessionRecord) -> SessionStart {
+fn start_of(
+    ask: &Ask,
+    verified: Verified,
+    earlier: Option<SessionRecord>,
+    session: SessionRecord,
+) -> SessionStart {
     let Verified {
         account,
         spend,
         proof,
+        tell,
     } = verified;
+    let suspect = Suspect {
+        credential: match &proof {
+            Proof::Enrolment { credential, .. } => Some(credential.id.clone()),
+            Proof::Passkey(_) | Proof::Fallback { .. } | Proof::StepUp { .. } => None,
+        },
+        session: Some(session.id),
+    };
     let bare = SessionStart {
-        spend,
-        session,
-        replaces: None,
-        new_account: None,
-        new_credential: None,
-        credential_use: None,
-        notice: None,
+        notice: tell.and_then(|what| ask.notice(&account, what, Some(suspect))),
+        ..SessionStart::new(spend, session)
     };
     match proof {
         Proof::Passkey(used) => SessionStart {
             credential_use: Some(used),
             ..bare
         },
-        Proof::Mailbox { new_account, .. } => SessionStart {
+        Proof::Fallback { new_account, .. } => SessionStart {
             new_account: new_account.then_some(account),
+            replaces: earlier.map(|earlier| earlier.id),
             ..bare
         },
         Proof::Enrolment {
             credential,
             replaces,
-            notice,
+            recovered,
         } => SessionStart {
             new_credential: Some(credential),
-            notice,
+            recovered,
             replaces: replaces.map(|old| old.sid),
             ..bare
         },
@@ -262,6 +298,7 @@ fn refusal_of(started: Started, spend: &Spend) -> Option<(Refusal, Reason)> {
         Started::CredentialTaken => Some((Refusal::ALREADY_SAVED, Reason::AlreadySaved)),
         Started::CredentialGone => Some((Refusal::PASSKEY_NOT_VERIFIED, Reason::UnknownCredential)),
         Started::AccountTaken => Some((Refusal::LINK_OVER, Reason::NotRedeemable)),
+        Started::RecoveryClosed => Some((over(spend), Reason::RecoveryClosed)),
     }
 }
 
@@ -270,7 +307,9 @@ fn over(spend: &Spend) -> Refusal {
     match spend {
         Spend::Ceremony { .. } | Spend::Operator => Refusal::CEREMONY_OVER,
         Spend::Invitation { .. } => Refusal::INVITATION_OVER,
-        Spend::Email { .. } => Refusal::LINK_OVER,
+        Spend::Email { .. } | Spend::RecoveryLink { .. } => Refusal::LINK_OVER,
+        Spend::BackupCode { .. } => Refusal::CODE_OVER,
+        Spend::Pairing { .. } => Refusal::PAIRING_OVER,
     }
 }
 
@@ -294,7 +333,7 @@ async fn end_session_left_behind(ask: &Ask) {
 fn refused_event(start: &SessionStart, reason: Reason) -> AuditEvent {
     if start.new_credential.is_some() {
         AuditEvent::EnrolmentRefused { reason }
-    } else if start.replaces.is_some() {
+    } else if start.replaces.is_some() && start.credential_use.is_some() {
         AuditEvent::StepUpRefused { reason }
     } else {
         let method = start.session.method;

@@ -154,6 +154,7 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
             account,
             spend,
             proof: Proof::Passkey(used),
+            tell: None,
         },
     )
     .await?;

@@ -118,6 +118,7 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
             used,
             replaces: Arc::clone(&visit.claims),
         },
+        tell: None,
     };
     let begun = start_session(&ask, verified).await?;
     Ok(begun.go_on(ReturnTo::parse(&form.return_to).as_str()))

@@ -6,8 +6,11 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
-    id::{AccountId, CeremonyId, CredentialId, EmailAttemptId, MailId, SessionId, UserHandle},
-    method::Method,
+    id::{
+        AccountId, CeremonyId, CredentialId, EmailAttemptId, MailId, PairingId, SessionId,
+        UserHandle,
+    },
+    method::{Method, Proofs},
     network::Network,
     secret::Digest,
 };
@@ -35,6 +38,53 @@ pub struct Account {
     pub state: AccountState,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When its first passkey was saved, ever. From then on saving one without having one at hand is a
+    /// recovery, however many are left.
+    pub enrolled_at: Option<Timestamp>,
+    /// How it may be recovered.
+    pub recovery: Recovery,
+    /// No reminder of a missing backup is shown after a sign-in before this moment.
+    pub remind_at: Option<Timestamp>,
+}
+
+impl Account {
+    /// Consecutive failures that close a way in until it is bound anew (NIST SP 800-63B-4 §3.2.2 allows no
+    /// more than 100).
+    pub const MAX_FAILURES: u32 = 100;
+}
+
+/// How an account may be recovered without an administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Recovery {
+    /// Whether its person lets mails sign in.
+    pub by_email: bool,
+    /// Whether its person lets backup codes sign in.
+    pub by_backup_codes: bool,
+    /// Since somebody said of a recovery "this was not me", neither does, until a passkey or an administrator
+    /// lifts that.
+    pub blocked_at: Option<Timestamp>,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            by_email: true,
+            by_backup_codes: true,
+            blocked_at: None,
+        }
+    }
+}
+
+impl Recovery {
+    /// Whether a mail may sign in.
+    pub const fn admits_email(self) -> bool {
+        self.by_email && self.blocked_at.is_none()
+    }
+
+    /// Whether a backup code may sign in.
+    pub const fn admits_backup_codes(self) -> bool {
+        self.by_backup_codes && self.blocked_at.is_none()
+    }
 }
 
 /// Whether an account may sign in.
@@ -45,6 +95,14 @@ pub enum AccountState {
     Active,
     /// It may not, and has no session.
     Disabled,
+}
+
+/// Whether `text` may name a group. Upstreams get groups as a comma-separated header.
+pub fn is_group(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte))
 }
 
 /// What came of adding an account.
@@ -88,6 +146,28 @@ pub struct Credential {
     pub created_at: Timestamp,
     /// When it last signed in or stepped up.
     pub last_used_at: Option<Timestamp>,
+    /// What it is good for.
+    pub standing: Standing,
+    /// Whether the account was recovered since, and its person has not yet said that this one is still theirs.
+    pub to_confirm: bool,
+}
+
+/// What a passkey is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It signs in.
+    Good,
+    /// It was saved in a recovery and waits: until then it signs in to restricted sessions. Its first use from
+    /// then on makes it good.
+    Held {
+        /// The end of the wait.
+        until: Timestamp,
+    },
+    /// Somebody said that they had not saved it: it opens nothing, for good.
+    Frozen {
+        /// When.
+        since: Timestamp,
+    },
 }
 
 /// What changes in a passkey when it is used.
@@ -110,8 +190,41 @@ pub struct CredentialRemoval {
     pub credential: CredentialId,
     /// Every session that it opened or raised ends, but this one.
     pub keep: Option<SessionId>,
-    /// A mail that tells the person of it.
-    pub notice: Option<OutboxMail>,
+    /// Tells the person of it.
+    pub notice: Option<Notice>,
+}
+
+/// What tells a person of something that happened to their account, kept in the step that makes it happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// One mail to each address that is told.
+    pub mails: Vec<OutboxMail>,
+    /// What the mails' *this was not me* stops.
+    pub report: Option<Report>,
+}
+
+/// The other end of a notice's *this was not me*.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Of the link's token.
+    pub digest: Digest,
+    /// Whose account.
+    pub account: AccountId,
+    /// What is stopped.
+    pub suspect: Suspect,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From then on it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
+/// What somebody who was not the person may have got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspect {
+    /// A passkey, to be frozen.
+    pub credential: Option<CredentialId>,
+    /// A session, to be ended.
+    pub session: Option<SessionId>,
 }
 
 /// One session, as it is remembered. Its tokens are minted from this.
@@ -141,6 +254,8 @@ pub struct SessionRecord {
     pub device: String,
     /// Where it was begun; `None` at the command line.
     pub network: Option<Network>,
+    /// By which methods the person has proved who they are, in this session and those it took the place of.
+    pub proofs: Proofs,
 }
 
 /// The proof that a session costs. Spent in the same step that starts the session.
@@ -168,6 +283,23 @@ pub enum Spend {
         /// The attempt.
         attempt: EmailAttemptId,
     },
+    /// A backup code of the account. The person must have them switched on.
+    BackupCode {
+        /// Of the code.
+        digest: Digest,
+    },
+    /// A recovery link.
+    RecoveryLink {
+        /// Of the link's token.
+        digest: Digest,
+    },
+    /// A pairing that was approved from another device, in the browser that asked for it.
+    Pairing {
+        /// Which.
+        id: PairingId,
+        /// Of the secret in that browser's cookie.
+        browser: Digest,
+    },
     /// An operator's word at the command line.
     Operator,
 }
@@ -188,8 +320,33 @@ pub struct SessionStart {
     pub new_credential: Option<Credential>,
     /// A passkey that was used.
     pub credential_use: Option<CredentialUse>,
-    /// A mail that tells the person of it: what happens to an account never happens untold.
-    pub notice: Option<OutboxMail>,
+    /// The account counts as recovered with this.
+    pub recovered: Option<Recovered>,
+    /// Tells the person of it: what happens to an account never happens untold.
+    pub notice: Option<Notice>,
+}
+
+impl SessionStart {
+    /// A session, its price and nothing else.
+    pub const fn new(spend: Spend, session: SessionRecord) -> Self {
+        Self {
+            spend,
+            session,
+            replaces: None,
+            new_account: None,
+            new_credential: None,
+            credential_use: None,
+            recovered: None,
+            notice: None,
+        }
+    }
+}
+
+/// What a recovery does to the rest of the account: every other passkey is marked for confirmation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Whether every other session ends.
+    pub end_sessions: bool,
 }
 
 /// What came of starting a session. Anything but `Started` changed nothing.
@@ -205,10 +362,12 @@ pub enum Started {
     ReplacedSessionOver,
     /// The passkey is saved already, here or in another account.
     CredentialTaken,
-    /// The passkey that was used has been removed.
+    /// The passkey that was used has been removed or frozen.
     CredentialGone,
     /// Somebody else has taken the login name or address of the new account.
     AccountTaken,
+    /// The person has switched this way off, or recovery is blocked.
+    RecoveryClosed,
 }
 
 /// A request for a sign-in mail.
@@ -226,12 +385,23 @@ pub struct EmailAttempt {
     pub code: Digest,
     /// Of the secret in the cookie of the browser that asked.
     pub browser: Digest,
+    /// What it is for.
+    pub purpose: EmailPurpose,
     /// Where the person was going: a path of this host.
     pub return_to: String,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// From then on it is worth nothing.
     pub expires_at: Timestamp,
+}
+
+/// What a link and code in a mail are for. One of one kind is worth nothing for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailPurpose {
+    /// Signing in.
+    SignIn,
+    /// Giving the account this address.
+    Address,
 }
 
 impl EmailAttempt {

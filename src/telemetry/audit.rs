@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use crate::{
     clock::Timestamp,
-    id::{AccountId, CredentialId, RequestId, SessionId},
+    id::{AccountId, CredentialId, PairingId, RecoveryId, RequestId, SessionId},
     method::Method,
     network::Network,
 };
@@ -21,6 +21,9 @@ pub struct AuditRecord {
     pub network: Option<Network>,
     /// The request; `None` at the command line.
     pub request: Option<RequestId>,
+    /// Who did it, where that is not whoever the account belongs to or a stranger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     /// What.
     #[serde(flatten)]
     pub event: AuditEvent,
@@ -113,11 +116,89 @@ pub enum AuditEvent {
         /// The session.
         session: SessionId,
     },
+    /// New backup codes were made; older ones no longer work.
+    BackupCodesMade {
+        /// How many.
+        count: u32,
+    },
+    /// A hundred wrong backup codes in a row: none works until new ones are made.
+    BackupCodesClosed,
+    /// A hundred wrong mail codes in a row: only links sign in until one has.
+    EmailCodesClosed,
+    /// The person chose what may recover the account.
+    WaysBackChosen {
+        /// Mails.
+        by_email: bool,
+        /// Backup codes.
+        by_backup_codes: bool,
+    },
+    /// An older passkey was confirmed after a recovery.
+    PasskeyConfirmed {
+        /// Which.
+        credential: CredentialId,
+    },
+    /// Somebody looked, in a session of the account, at a device that asks to be let in.
+    PairingSeen {
+        /// Which.
+        pairing: PairingId,
+    },
+    /// A device was let in from another one.
+    PairingApproved {
+        /// Which.
+        pairing: PairingId,
+    },
+    /// A device was not let in.
+    PairingRefused {
+        /// Why.
+        reason: Refusal,
+    },
+    /// Several devices asked in a short time: none is let in for a while.
+    PairingBlocked,
+    /// An administrator asked for a recovery.
+    RecoveryRequested {
+        /// Which.
+        recovery: RecoveryId,
+        /// Why, of a list.
+        reason: RecoveryReason,
+        /// Why, in words.
+        note: String,
+    },
+    /// A second administrator approved a recovery.
+    RecoveryApproved {
+        /// Which.
+        recovery: RecoveryId,
+    },
+    /// A recovery link was shown to an administrator.
+    RecoveryLinkIssued {
+        /// Which.
+        recovery: RecoveryId,
+    },
+    /// Somebody said "this was not me": what it was about is frozen, recovery is blocked.
+    Reported {
+        /// The passkey that was frozen.
+        credential: Option<CredentialId>,
+    },
+    /// Recovery is allowed again after a "this was not me".
+    RecoveryAllowed,
+    /// A change of address was begun; a mail went to the new one.
+    AddressChangeRequested,
+    /// The account has a new, proved address.
+    AddressChanged,
     /// A new session signing key is in use.
     KeyRotated {
         /// Its key id.
         kid: String,
     },
+}
+
+/// Who acted on another's account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// An administrator, by their account.
+    Administrator(AccountId),
+    /// Whoever works at the command line, by the name they gave, if any.
+    CommandLine(Option<String>),
 }
 
 /// Who made an account.
@@ -128,6 +209,22 @@ pub enum Origin {
     Invitation,
     /// The person, by verifying an address that may enrol itself.
     SelfEnrolment,
+}
+
+/// Why administrators recover an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecoveryReason {
+    /// The device is lost or stolen.
+    LostDevice,
+    /// The device is broken or was replaced.
+    BrokenDevice,
+    /// The passkey is gone or does not work.
+    PasskeyGone,
+    /// Neither mailbox nor codes can be reached.
+    NoOtherWay,
+    /// Something else, told in the note.
+    Other,
 }
 
 /// Which sessions an operator ended.
@@ -166,6 +263,16 @@ pub enum Refusal {
     AlreadySaved,
     /// The session that was to be raised has ended.
     SessionOver,
+    /// The person has switched this way off, or recovery is blocked.
+    RecoveryClosed,
+    /// Not the number that the other device shows.
+    WrongNumber,
+    /// Too many devices asked in a short time.
+    Blocked,
+    /// Said no to.
+    Declined,
+    /// One more proof is needed.
+    TooFewProofs,
 }
 
 impl AuditRecord {
@@ -176,12 +283,15 @@ impl AuditRecord {
             return;
         };
         let event = details.remove("event");
+        // What an administrator wrote about a person is for those who may read the store.
+        details.remove("note");
         tracing::info!(
             target: "audit",
             event = event.as_ref().and_then(Json::as_str),
             account = self.account.map(display),
             network = self.network.map(display),
             request_id = self.request.map(display),
+            actor = self.actor.as_ref().and_then(|actor| serde_json::to_string(actor).ok()),
             details = (!details.is_empty()).then(|| display(Json::Object(details))),
         );
     }

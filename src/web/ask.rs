@@ -1,6 +1,6 @@
 //! One request for an own page: everything its handler needs, and the checks that every form passes.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::{
@@ -21,14 +21,13 @@ use crate::{
     clock::Timestamp,
     config::Config,
     core::Core,
-    mail::Message,
+    email_address::EmailAddress,
+    mail::Happening,
+    notice::{self, Telling},
     session::Visit,
     snapshot::Snapshot,
-    store::{Account, OutboxMail},
+    store::{Account, Notice, Suspect},
 };
-
-/// How long a notice is worth sending: an outage over a long weekend delays it, no more.
-const NOTICE_LIFESPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The header in which a script sends the form token.
 pub const FORM_TOKEN_HEADER: HeaderName = HeaderName::from_static("x-gatehouse-form");
@@ -91,30 +90,34 @@ impl Ask {
         }
     }
 
-    /// A notice to an account's address of what is about to happen to it; `message` gets the address of the
-    /// account page. The step of the store that makes it happen puts it into the outbox.
+    /// A notice to an account's address of what is about to happen to it. The step of the store that makes it
+    /// happen keeps it; then wake the outbox.
     pub fn notice(
         &self,
         account: &Account,
-        message: impl FnOnce(String) -> Message,
-    ) -> Option<OutboxMail> {
-        let email = account
-            .email
-            .as_ref()
-            .filter(|_| self.config().mail.is_some())?;
-        let origin = self.config().relying_party.origin_for(&self.caller.host);
-        let message = message(origin.join("/.gatehouse/account"));
-        let now = self.now();
-        let branding = &self.config().branding;
-        let worth_until = now.plus(NOTICE_LIFESPAN);
-        Some(self.core.outbox.prepare(
-            email,
-            &message,
-            branding,
-            Some(account.id),
-            now,
-            worth_until,
-        ))
+        what: Happening,
+        suspect: Option<Suspect>,
+    ) -> Option<Notice> {
+        self.notice_to(account, &account.email, what, suspect)
+    }
+
+    /// The same to other addresses than the account's.
+    pub fn notice_to<'a>(
+        &self,
+        account: &Account,
+        addresses: impl IntoIterator<Item = &'a EmailAddress>,
+        what: Happening,
+        suspect: Option<Suspect>,
+    ) -> Option<Notice> {
+        let telling = Telling {
+            what,
+            device: Some(&self.device),
+            network: Some(self.caller.network()),
+            suspect,
+        };
+        let config = self.config();
+        let origin = config.relying_party.origin_for(&self.caller.host);
+        notice::write(&self.core, config, origin, account, addresses, telling)
     }
 
     /// A page as an answer.

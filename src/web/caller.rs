@@ -41,6 +41,7 @@ impl Caller {
             account,
             network: Some(self.network()),
             request: Some(self.request_id),
+            actor: None,
             event,
         }
     }

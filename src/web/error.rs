@@ -136,6 +136,22 @@ impl Refusal {
         sentence: "It has expired, was used already, or a newer mail has taken its place. Ask for a new one.",
         way_on: SIGN_IN,
     };
+    /// A backup code is worth nothing here.
+    pub const CODE_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "code_over",
+        heading: "That code does not work",
+        sentence: "It may be mistyped, used already, or replaced by newer ones. Try another code, or another way.",
+        way_on: Some(("/.gatehouse/recover", "See all ways back")),
+    };
+    /// A pairing has ended, was refused, or is another browser's.
+    pub const PAIRING_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "pairing_over",
+        heading: "This attempt has ended",
+        sentence: "It has expired, was refused or was used already. Begin again on the device that wants to get in.",
+        way_on: Some(("/.gatehouse/pair", "Begin again")),
+    };
     /// An invitation is worth nothing any more, or never was.
     pub const INVITATION_OVER: Self = Self {
         status: StatusCode::GONE,

@@ -7,14 +7,16 @@ use lettre::message::Mailbox;
 use super::{Surroundings, secret};
 use crate::{
     config::{
-        EmailMethod, Enrolment, EnrolmentMode, Grant, Identity, IdentityPreset, MailConfig,
-        MailTransport, Methods, SessionLimits,
+        Admin, Approvals, BackupCodesMethod, EmailMethod, Enrolment, EnrolmentMode, Grant,
+        Identity, IdentityPreset, MailConfig, MailTransport, Methods, RecoveryProofs,
+        SessionLimits,
         file::{self, At, File, Grants, List, Mail, Mode, Preset, SecretText},
         findings::{Finding, Findings},
         mail_url,
         value::SecretPlace,
     },
     email_address::EmailAddress,
+    store::is_group,
 };
 
 /// The idle limit of NIST SP 800-63B-4 §2.2.3 for its second assurance level.
@@ -69,6 +71,15 @@ pub(super) fn methods(file: &File, findings: &mut Findings<'_>) -> Methods {
                 Grants::Full => Grant::Full,
             },
         }),
+        backup_codes: file
+            .methods
+            .backup_codes
+            .enabled
+            .value
+            .then(|| BackupCodesMethod {
+                count: file.methods.backup_codes.count.value.number(),
+            }),
+        pairing: file.methods.pairing.enabled.value,
     }
 }
 
@@ -164,7 +175,42 @@ pub(super) fn enrolment(
     Some(Enrolment {
         mode,
         invitation_lifespan: section.invitation_lifespan.value.duration(),
+        recovery_proofs: match section.recovery_proofs.value.number() {
+            2 => RecoveryProofs::Two,
+            _ => RecoveryProofs::One,
+        },
+        hold: section.hold.value.duration(),
+        recovery_ends_sessions: section.recovery_ends_sessions.value,
     })
+}
+
+/// A recovery link that waits longer is found by somebody else.
+const MAX_RECOVERY_LIFESPAN: Duration = Duration::from_hours(7 * 24);
+
+/// Who rescues people.
+pub(super) fn admin(section: &file::Admin, findings: &mut Findings<'_>) -> Admin {
+    if section.recovery_lifespan.value.duration() > MAX_RECOVERY_LIFESPAN {
+        findings.error(&section.recovery_lifespan, Finding::value("at most \"7d\""));
+    }
+    if let Some(group) = section
+        .group
+        .as_ref()
+        .filter(|group| !is_group(&group.value))
+    {
+        let accepted = "a group: 1 to 64 letters, digits, or any of - _ . : @";
+        findings.error(group, Finding::value(accepted));
+    }
+    let text = |text: &Option<At<String>>| text.as_ref().map(|text| text.value.clone());
+    Admin {
+        group: text(&section.group),
+        max_age: section.max_age.value.duration(),
+        approvals: match section.recovery_approvals.value.number() {
+            2 => Approvals::Two,
+            _ => Approvals::One,
+        },
+        recovery_lifespan: section.recovery_lifespan.value.duration(),
+        contact: text(&section.contact),
+    }
 }
 
 /// The part of addresses after the `@`, in lower case; at least one.

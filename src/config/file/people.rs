@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{At, List, NoHold, OneProof, Period, Table};
+use super::{At, Count, Hold, List, Period, Table};
 
 /// Limits of sessions.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -27,6 +27,31 @@ pub struct Methods {
     pub passkey: Table<PasskeyMethod>,
     /// A link and a code by mail, for whoever has no passkey at hand.
     pub email: Table<EmailMethod>,
+    /// Single-use codes that a person keeps, for whoever has no passkey at hand.
+    pub backup_codes: Table<BackupCodes>,
+    /// Letting a new device in from one that is signed in.
+    pub pairing: Table<Pairing>,
+}
+
+/// Single-use codes that a person keeps, for whoever has no passkey at hand.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupCodes {
+    /// Whether people may have them. Each code has 80 bits and works once; it opens a restricted session.
+    #[schemars(example = false)]
+    pub enabled: At<bool>,
+    /// How many there are in a set. The default fits on a card.
+    #[schemars(example = 6)]
+    pub count: At<Count<4, 20>>,
+}
+
+/// Letting a new device in from one that is signed in.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pairing {
+    /// Whether a device may be let in from another one, with a fresh passkey check there.
+    #[schemars(example = false)]
+    pub enabled: At<bool>,
 }
 
 /// Passkeys: the way in that gives a full session.
@@ -77,14 +102,19 @@ pub struct Enrolment {
     /// How long an invitation is good for. The default spans a weekend; each works once.
     #[schemars(example = &"24h")]
     pub invitation_lifespan: At<Period>,
-    /// How many proofs it takes to enrol a passkey on an account that has some already. This version knows
-    /// `1`.
-    #[schemars(example = 1)]
-    pub recovery_proofs: At<OneProof>,
-    /// How long a passkey enrolled in that way waits before it lifts the restriction. This version knows
-    /// `"0s"`.
-    #[schemars(example = &"0s")]
-    pub hold: At<NoHold>,
+    /// How many distinct proofs it takes to save a passkey on an account that had one already, without one
+    /// at hand: out of a mail, a backup code and an administrator's recovery link. With `2`, whoever has
+    /// taken over a mailbox has not taken over the account.
+    #[schemars(example = 2)]
+    pub recovery_proofs: At<Count<1, 2>>,
+    /// How long a passkey saved in that way waits before it lifts the restriction. Meanwhile every notified
+    /// address and every older passkey can stop it.
+    #[schemars(example = &"24h")]
+    pub hold: At<Hold>,
+    /// Whether a recovery ends the account's other sessions, once its passkey opens everything. The default
+    /// ends those of whoever has the lost device.
+    #[schemars(example = false)]
+    pub recovery_ends_sessions: At<bool>,
 }
 
 /// Who may have an account.
@@ -149,14 +179,32 @@ impl Default for EmailMethod {
     }
 }
 
+impl Default for BackupCodes {
+    fn default() -> Self {
+        Self {
+            enabled: true.into(),
+            count: Count::of(10).into(),
+        }
+    }
+}
+
+impl Default for Pairing {
+    fn default() -> Self {
+        Self {
+            enabled: true.into(),
+        }
+    }
+}
+
 impl Default for Enrolment {
     fn default() -> Self {
         Self {
             mode: Mode::Invite.into(),
             domains: None,
             invitation_lifespan: Period::seconds(72 * 60 * 60).into(),
-            recovery_proofs: OneProof.into(),
-            hold: NoHold.into(),
+            recovery_proofs: Count::of(1).into(),
+            hold: Hold::NONE.into(),
+            recovery_ends_sessions: true.into(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     id::{AccountId, SessionId, UserHandle},
     policy::target::Target,
     session::Claims,
-    store::AccountState,
+    store::{AccountState, Recovery},
 };
 
 fn facts() -> RequestFacts {
@@ -46,6 +46,9 @@ fn visit(groups: &[&str]) -> Visit {
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             state: AccountState::Active,
             created_at: now,
+            enrolled_at: None,
+            recovery: Recovery::default(),
+            remind_at: None,
         }),
         set_cookie: None,
     }

@@ -16,8 +16,9 @@ pub(crate) mod starting;
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Account, AccountState, ChangePosition, Credential, CredentialRemoval, EmailAttempt, OutboxMail,
-    OutboxState, SessionRecord, SessionStart, Spend, Store, StoredKey,
+    Account, AccountState, ChangePosition, Credential, CredentialRemoval, EmailAttempt,
+    EmailPurpose, Notice, OutboxMail, OutboxState, Recovery, SessionRecord, SessionStart, Spend,
+    Standing, Store, StoredKey,
 };
 use crate::{
     clock::Timestamp,
@@ -166,6 +167,9 @@ pub(crate) fn account(name: &str) -> Account {
         groups: vec!["staff".to_owned(), "traders".to_owned()],
         state: AccountState::Active,
         created_at: NOW,
+        enrolled_at: None,
+        recovery: Recovery::default(),
+        remind_at: None,
     }
 }
 
@@ -190,6 +194,8 @@ pub(crate) fn credential(account: AccountId) -> Credential {
         backup_state: false,
         created_at: NOW,
         last_used_at: None,
+        standing: Standing::Good,
+        to_confirm: false,
     }
 }
 
@@ -208,20 +214,13 @@ pub(crate) fn session(account: AccountId, begun: Timestamp) -> SessionRecord {
         expires_at: begun.later(3600),
         device: "Firefox on Linux".to_owned(),
         network: Some(Network::of([203, 0, 113, 9].into())),
+        proofs: Method::Passkey.into(),
     }
 }
 
 /// Starts `session` at an operator's word: the proof that is always good.
 pub(crate) fn operator_start(session: SessionRecord) -> SessionStart {
-    SessionStart {
-        spend: Spend::Operator,
-        session,
-        replaces: None,
-        new_account: None,
-        new_credential: None,
-        credential_use: None,
-        notice: None,
-    }
+    SessionStart::new(Spend::Operator, session)
 }
 
 /// Starts a session for `account` now.
@@ -261,7 +260,15 @@ pub(crate) fn removal(
         account,
         credential: credential.clone(),
         keep,
-        notice: Some(mail(Some(account), NOW)),
+        notice: Some(notice(account)),
+    }
+}
+
+/// A notice of one mail, without the other end.
+pub(crate) fn notice(account: AccountId) -> Notice {
+    Notice {
+        mails: vec![mail(Some(account), NOW)],
+        report: None,
     }
 }
 
@@ -282,6 +289,7 @@ pub(crate) fn attempt(
         link: digest(),
         code: digest(),
         browser: digest(),
+        purpose: EmailPurpose::SignIn,
         return_to: "/notes".to_owned(),
         created_at: NOW,
         expires_at,
@@ -330,6 +338,7 @@ pub(crate) fn record(at: Timestamp) -> AuditRecord {
         account: None,
         network: Some(Network::of([203, 0, 113, 9].into())),
         request: Some(RequestId::random()),
+        actor: None,
         event: AuditEvent::SignedOutEverywhere,
     }
 }

@@ -309,6 +309,7 @@ pub(crate) async fn a_new_account_needs_a_free_name(place: &impl Place) {
         .unwrap();
     let proved = Account {
         email_verified_at: Some(NOW),
+        enrolled_at: Some(NOW),
         ..bob
     };
     assert_eq!(saved, Some(proved));
@@ -390,7 +391,7 @@ pub(crate) async fn a_notice_is_sent_of_what_happened_and_of_nothing_else(place:
     let waiting = async || store.outbox_state().await.unwrap().waiting;
     let enrolling = |session: SessionRecord| SessionStart {
         new_credential: Some(credential(ann.id)),
-        notice: Some(mail(Some(ann.id), NOW)),
+        notice: Some(notice(ann.id)),
         ..operator_start(session)
     };
     let over = SessionStart {

@@ -42,8 +42,9 @@ pub(super) async fn add(step: &mut Step, account: &Account) -> Result<Creation> 
     }
     let insert = sqlx::query(
         "INSERT INTO account
-             (id, user_handle, login, email, email_verified_at, name, group_names, state, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             (id, user_handle, login, email, email_verified_at, name, group_names, state, created_at,
+              enrolled_at, recovery_by_email, recovery_by_backup_codes, recovery_blocked_at, remind_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )
     .bind(account.id)
     .bind(account.user_handle)
@@ -53,7 +54,12 @@ pub(super) async fn add(step: &mut Step, account: &Account) -> Result<Creation> 
     .bind(&account.name)
     .bind(Groups(account.groups.clone()))
     .bind(account.state)
-    .bind(account.created_at);
+    .bind(account.created_at)
+    .bind(account.enrolled_at)
+    .bind(account.recovery.by_email)
+    .bind(account.recovery.by_backup_codes)
+    .bind(account.recovery.blocked_at)
+    .bind(account.remind_at);
     step.execute(insert).await?;
     Ok(Creation::Created)
 }

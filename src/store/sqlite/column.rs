@@ -13,14 +13,14 @@ use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
     id::{
-        AccountId, CeremonyId, CredentialId, EmailAttemptId, MailId, RequestId, SessionId,
-        UserHandle,
+        AccountId, CeremonyId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId,
+        RequestId, SessionId, UserHandle,
     },
-    method::Method,
+    method::{Method, Proofs},
     network::Network,
     secret::Digest,
-    store::AccountState,
-    telemetry::audit::AuditEvent,
+    store::{AccountState, EmailPurpose},
+    telemetry::audit::{Actor, AuditEvent},
 };
 
 /// `$write` gives the stored form; `$read` gives `None` when a stored value is not one of these.
@@ -71,6 +71,8 @@ id_columns!(
     CeremonyId,
     EmailAttemptId,
     MailId,
+    PairingId,
+    RecoveryId,
     RequestId
 );
 
@@ -95,6 +97,9 @@ column!(
     |method| method.name().to_owned(),
     |name| { Method::parse(&name) }
 );
+column!(Proofs as String, |proofs| proofs.to_string(), |names| {
+    Proofs::parse(&names)
+});
 column!(Network as String, |network| network.to_string(), |text| {
     let (address, _length) = text.split_once('/')?;
     Some(Network::of(address.parse().ok()?))
@@ -108,6 +113,19 @@ column!(
     |name| match name.as_str() {
         "active" => Some(AccountState::Active),
         "disabled" => Some(AccountState::Disabled),
+        _ => None,
+    }
+);
+
+column!(
+    EmailPurpose as String,
+    |purpose| match purpose {
+        EmailPurpose::SignIn => "sign_in".to_owned(),
+        EmailPurpose::Address => "address".to_owned(),
+    },
+    |name| match name.as_str() {
+        "sign_in" => Some(EmailPurpose::SignIn),
+        "address" => Some(EmailPurpose::Address),
         _ => None,
     }
 );
@@ -133,6 +151,12 @@ column!(
 column!(
     AuditEvent as String,
     |event| serde_json::to_string(event).expect("an event is a struct of names, ids and flags"),
+    |json| serde_json::from_str(&json).ok()
+);
+
+column!(
+    Actor as String,
+    |actor| serde_json::to_string(actor).expect("an actor is an id or a name"),
     |json| serde_json::from_str(&json).ok()
 );
 

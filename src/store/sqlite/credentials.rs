@@ -2,13 +2,13 @@
 
 use super::{
     column::Aaguid,
-    outbox, sessions,
+    feed, notices, sessions,
     step::{Read, Statement, Step},
 };
 use crate::{
     clock::Timestamp,
-    id::{AccountId, CredentialId},
-    store::{Credential, CredentialRemoval, CredentialUse, Result},
+    id::{AccountId, CredentialId, SessionId},
+    store::{Change, Credential, CredentialRemoval, CredentialUse, Result, Standing},
     telemetry::audit::AuditRecord,
 };
 
@@ -56,13 +56,14 @@ pub(super) async fn remove(
     }
     sessions::end_of_credential(&mut step, &removal.credential, removal.keep, audit.at).await?;
     if let Some(notice) = &removal.notice {
-        outbox::add(&mut step, notice).await?;
+        notices::add(&mut step, notice).await?;
     }
     step.commit_with(audit).await?;
     Ok(true)
 }
 
-/// Notes a use within a step. `false` if this account has no such passkey any more.
+/// Notes a use within a step; the first from the end of a wait on makes the passkey good. `false` if this
+/// account has no such passkey any more, or it is frozen.
 pub(super) async fn note_use(
     step: &mut Step,
     account: AccountId,
@@ -70,8 +71,9 @@ pub(super) async fn note_use(
     now: Timestamp,
 ) -> Result<bool> {
     let update = sqlx::query(
-        "UPDATE credential SET material = ?3, backup_state = ?4, last_used_at = ?5
-         WHERE id = ?1 AND account = ?2",
+        "UPDATE credential SET material = ?3, backup_state = ?4, last_used_at = ?5,
+             held_until = CASE WHEN held_until > ?5 THEN held_until END
+         WHERE id = ?1 AND account = ?2 AND frozen_at IS NULL",
     )
     .bind(&used.id)
     .bind(account)
@@ -91,10 +93,16 @@ pub(super) async fn add(
     if step.finds(by_id(&credential.id)).await? {
         return Ok(false);
     }
+    let (held_until, frozen_at) = match credential.standing {
+        Standing::Good => (None, None),
+        Standing::Held { until } => (Some(until), None),
+        Standing::Frozen { since } => (None, Some(since)),
+    };
     let insert = sqlx::query(
         "INSERT INTO credential
-             (id, account, material, label, aaguid, backup_eligible, backup_state, created_at, last_used_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             (id, account, material, label, aaguid, backup_eligible, backup_state, created_at, last_used_at,
+              held_until, frozen_at, to_confirm)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )
     .bind(&credential.id)
     .bind(account)
@@ -104,9 +112,51 @@ pub(super) async fn add(
     .bind(credential.backup_eligible)
     .bind(credential.backup_state)
     .bind(credential.created_at)
-    .bind(credential.last_used_at);
+    .bind(credential.last_used_at)
+    .bind(held_until)
+    .bind(frozen_at)
+    .bind(credential.to_confirm);
     step.execute(insert).await?;
+    let enrolled =
+        sqlx::query("UPDATE account SET enrolled_at = ?2 WHERE id = ?1 AND enrolled_at IS NULL");
+    if step
+        .changes_one(enrolled.bind(account).bind(credential.created_at))
+        .await?
+    {
+        feed::announce(
+            step,
+            credential.created_at,
+            &Change::AccountChanged(account),
+        )
+        .await?;
+    }
     Ok(true)
+}
+
+/// Notes within a step which sign-in a new passkey comes from.
+pub(super) async fn note_origin(
+    step: &mut Step,
+    credential: &Credential,
+    session: SessionId,
+) -> Result<()> {
+    let update = sqlx::query(
+        "UPDATE credential SET saved_in = (SELECT origin FROM session WHERE id = ?2) WHERE id = ?1",
+    );
+    step.execute(update.bind(&credential.id).bind(session))
+        .await
+        .map(drop)
+}
+
+/// Marks every passkey of an account but `but` for confirmation within a step.
+pub(super) async fn doubt_others(
+    step: &mut Step,
+    account: AccountId,
+    but: Option<&CredentialId>,
+) -> Result<()> {
+    let update = sqlx::query(
+        "UPDATE credential SET to_confirm = 1 WHERE account = ?1 AND id IS NOT ?2 AND frozen_at IS NULL",
+    );
+    step.execute(update.bind(account).bind(but)).await.map(drop)
 }
 
 fn by_id(id: &CredentialId) -> Statement<'_> {

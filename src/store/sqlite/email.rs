@@ -28,12 +28,14 @@ pub(super) async fn begin(
         step.abandon().await;
         return Ok(());
     }
-    let supersede = sqlx::query("UPDATE email_attempt SET superseded = 1 WHERE email = ?1");
-    step.execute(supersede.bind(&attempt.email)).await?;
+    let supersede =
+        sqlx::query("UPDATE email_attempt SET superseded = 1 WHERE email = ?1 AND purpose = ?2");
+    step.execute(supersede.bind(&attempt.email).bind(attempt.purpose))
+        .await?;
     let insert = sqlx::query(
         "INSERT INTO email_attempt
-             (id, account, email, link, code, browser, return_to, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             (id, account, email, link, code, browser, return_to, created_at, expires_at, purpose)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )
     .bind(attempt.id)
     .bind(attempt.account)
@@ -43,7 +45,8 @@ pub(super) async fn begin(
     .bind(attempt.browser)
     .bind(&attempt.return_to)
     .bind(attempt.created_at)
-    .bind(attempt.expires_at);
+    .bind(attempt.expires_at)
+    .bind(attempt.purpose);
     step.execute(insert).await?;
     outbox::add(&mut step, mail).await?;
     step.commit_with(audit).await

@@ -11,6 +11,7 @@ mod email;
 mod feed;
 mod file;
 mod migrate;
+mod notices;
 mod outbox;
 mod row;
 mod sessions;

@@ -6,7 +6,7 @@ use super::column::{Aaguid, Groups};
 use crate::{
     store::{
         Account, Change, ChangePosition, Credential, EmailAttempt, OutboxMail, OutboxState,
-        SessionRecord, StoredKey,
+        Recovery, SessionRecord, Standing, StoredKey,
     },
     telemetry::audit::AuditRecord,
 };
@@ -35,6 +35,13 @@ impl Record for Account {
             groups,
             state: row.try_get("state")?,
             created_at: row.try_get("created_at")?,
+            enrolled_at: row.try_get("enrolled_at")?,
+            recovery: Recovery {
+                by_email: row.try_get("recovery_by_email")?,
+                by_backup_codes: row.try_get("recovery_by_backup_codes")?,
+                blocked_at: row.try_get("recovery_blocked_at")?,
+            },
+            remind_at: row.try_get("remind_at")?,
         })
     }
 }
@@ -54,8 +61,20 @@ impl Record for Credential {
             backup_state: row.try_get("backup_state")?,
             created_at: row.try_get("created_at")?,
             last_used_at: row.try_get("last_used_at")?,
+            standing: standing(row)?,
+            to_confirm: row.try_get("to_confirm")?,
         })
     }
+}
+
+fn standing(row: &SqliteRow) -> sqlx::Result<Standing> {
+    let frozen_at = row.try_get("frozen_at")?;
+    let held_until = row.try_get("held_until")?;
+    Ok(match (frozen_at, held_until) {
+        (Some(since), _) => Standing::Frozen { since },
+        (None, Some(until)) => Standing::Held { until },
+        (None, None) => Standing::Good,
+    })
 }
 
 impl Record for SessionRecord {
@@ -75,6 +94,7 @@ impl Record for SessionRecord {
             expires_at: row.try_get("expires_at")?,
             device: row.try_get("device")?,
             network: row.try_get("network")?,
+            proofs: row.try_get("proofs")?,
         })
     }
 }
@@ -90,6 +110,7 @@ impl Record for EmailAttempt {
             link: row.try_get("link")?,
             code: row.try_get("code")?,
             browser: row.try_get("browser")?,
+            purpose: row.try_get("purpose")?,
             return_to: row.try_get("return_to")?,
             created_at: row.try_get("created_at")?,
             expires_at: row.try_get("expires_at")?,
@@ -167,6 +188,7 @@ impl Record for AuditRecord {
             account: row.try_get("account")?,
             network: row.try_get("network")?,
             request: row.try_get("request")?,
+            actor: row.try_get("actor")?,
             event: row.try_get("event")?,
         })
     }

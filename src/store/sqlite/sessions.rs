@@ -119,6 +119,22 @@ pub(super) async fn end_of_account(
     step.execute(update.bind(at).bind(account)).await
 }
 
+/// Ends an account's sessions but `keep` within a step.
+pub(super) async fn end_others(
+    step: &mut Step,
+    account: AccountId,
+    keep: SessionId,
+    at: Timestamp,
+) -> Result<()> {
+    let update = sqlx::query(
+        "UPDATE session SET ended_at = ?1
+         WHERE account = ?2 AND id IS NOT ?3 AND ended_at IS NULL AND expires_at > ?1",
+    );
+    step.execute(update.bind(at).bind(account).bind(keep))
+        .await
+        .map(drop)
+}
+
 /// Ends the sessions that a passkey opened or raised, but `keep`, within a step.
 pub(super) async fn end_of_credential(
     step: &mut Step,

@@ -1,12 +1,12 @@
 //! Starting a session: the proof is spent and everything it pays for is written in one step, or nothing is.
 
 use super::{
-    accounts, credentials, feed, outbox,
+    accounts, credentials, feed, notices, sessions,
     step::{Statement, Step},
 };
 use crate::{
     clock::Timestamp,
-    id::{CeremonyId, EmailAttemptId, SessionId},
+    id::{CeremonyId, EmailAttemptId, PairingId, SessionId},
     secret::Digest,
     store::{
         Account, AccountState, Change, Creation, EmailAttempt, Result, SessionRecord, SessionStart,
@@ -60,6 +60,7 @@ async fn enact(
             .await?;
         require(ended, Started::ReplacedSessionOver)?;
     }
+    require(is_open(&start.spend, &account), Started::RecoveryClosed)?;
     require(spend(step, start, &account).await?, Started::AlreadySpent)?;
     if let Some(new) = &start.new_account {
         let creation = accounts::add(step, new).await?;
@@ -83,9 +84,19 @@ async fn enact(
         let added = credentials::add(step, account.id, new).await?;
         require(added, Started::CredentialTaken)?;
     }
-    step.execute(insert_session(session)).await?;
+    step.execute(insert_session(session, start.replaces))
+        .await?;
+    if let Some(new) = &start.new_credential {
+        credentials::note_origin(step, new, session.id).await?;
+    }
+    if let Some(recovered) = start.recovered {
+        credentials::doubt_others(step, account.id, session.credential.as_ref()).await?;
+        if recovered.end_sessions {
+            sessions::end_others(step, account.id, session.id, at).await?;
+        }
+    }
     if let Some(notice) = &start.notice {
-        outbox::add(step, notice).await?;
+        notices::add(step, notice).await?;
     }
     Ok(())
 }
@@ -124,6 +135,19 @@ fn end_replaced(replaced: SessionId, session: &SessionRecord, at: Timestamp) -> 
     .bind(at)
 }
 
+/// Whether the account's person, or a "this was not me", has left this way open.
+fn is_open(spend: &Spend, account: &Account) -> bool {
+    match spend {
+        Spend::Email { .. } => account.recovery.admits_email(),
+        Spend::BackupCode { .. } => account.recovery.admits_backup_codes(),
+        Spend::Ceremony { .. }
+        | Spend::Invitation { .. }
+        | Spend::RecoveryLink { .. }
+        | Spend::Pairing { .. }
+        | Spend::Operator => true,
+    }
+}
+
 /// `false` if the proof was spent, expired or superseded before, or is another account's.
 async fn spend(step: &mut Step, start: &SessionStart, account: &Account) -> Result<bool> {
     let now = start.session.created_at;
@@ -138,6 +162,9 @@ async fn spend(step: &mut Step, start: &SessionStart, account: &Account) -> Resu
                 && spend_invitation(step, digest, account, now).await?,
         ),
         Spend::Email { attempt } => spend_email(step, *attempt, account, now).await,
+        Spend::BackupCode { digest } => spend_backup_code(step, digest, account, now).await,
+        Spend::RecoveryLink { digest } => spend_recovery_link(step, digest, account, now).await,
+        Spend::Pairing { id, browser } => spend_pairing(step, *id, browser, account, now).await,
         Spend::Operator => Ok(true),
     }
 }
@@ -179,7 +206,7 @@ async fn spend_email(
     let update = sqlx::query(
         "UPDATE email_attempt SET spent_at = ?2
          WHERE id = ?1 AND spent_at IS NULL AND superseded = 0 AND expires_at > ?2 AND wrong_codes < ?3
-           AND (account = ?4 OR (account IS NULL AND email = ?5))",
+           AND purpose = 'sign_in' AND (account = ?4 OR (account IS NULL AND email = ?5))",
     )
     .bind(attempt)
     .bind(now)
@@ -187,6 +214,60 @@ async fn spend_email(
     .bind(account.id)
     .bind(&account.email);
     step.changes_one(update).await
+}
+
+/// The limit of consecutive failures is part of the statement: guesses at once do not get past it.
+async fn spend_backup_code(
+    step: &mut Step,
+    digest: &Digest,
+    account: &Account,
+    now: Timestamp,
+) -> Result<bool> {
+    let update = sqlx::query(
+        "UPDATE backup_code SET spent_at = ?3
+         WHERE account = ?1 AND digest = ?2 AND spent_at IS NULL
+           AND (SELECT backup_code_failures FROM account WHERE id = ?1) < ?4",
+    )
+    .bind(account.id)
+    .bind(digest)
+    .bind(now)
+    .bind(Account::MAX_FAILURES);
+    if !step.changes_one(update).await? {
+        return Ok(false);
+    }
+    let reset = sqlx::query("UPDATE account SET backup_code_failures = 0 WHERE id = ?1");
+    step.execute(reset.bind(account.id)).await?;
+    Ok(true)
+}
+
+async fn spend_recovery_link(
+    step: &mut Step,
+    digest: &Digest,
+    account: &Account,
+    now: Timestamp,
+) -> Result<bool> {
+    let update = sqlx::query(
+        "UPDATE recovery SET spent_at = ?3
+         WHERE link = ?1 AND account = ?2 AND spent_at IS NULL AND superseded = 0 AND link_expires_at > ?3",
+    );
+    step.changes_one(update.bind(digest).bind(account.id).bind(now))
+        .await
+}
+
+async fn spend_pairing(
+    step: &mut Step,
+    id: PairingId,
+    browser: &Digest,
+    account: &Account,
+    now: Timestamp,
+) -> Result<bool> {
+    let update = sqlx::query(
+        "UPDATE pairing SET spent_at = ?4
+         WHERE id = ?1 AND browser = ?2 AND account = ?3 AND approved_at IS NOT NULL
+           AND refused_at IS NULL AND spent_at IS NULL AND expires_at > ?4",
+    );
+    step.changes_one(update.bind(id).bind(browser).bind(account.id).bind(now))
+        .await
 }
 
 /// The link or code came to the attempt's address; if that is still the account's, it is proved.
@@ -210,12 +291,13 @@ async fn note_proved_address(
     Ok(())
 }
 
-fn insert_session(session: &SessionRecord) -> Statement<'_> {
+fn insert_session(session: &SessionRecord, replaced: Option<SessionId>) -> Statement<'_> {
     sqlx::query(
         "INSERT INTO session
              (id, account, method, authenticated_at, restricted, stepped_up_at, credential, created_at,
-              last_seen_at, expires_at, device, network)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+              last_seen_at, expires_at, device, network, proofs, origin)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+                 COALESCE((SELECT origin FROM session WHERE id = ?14), ?1))",
     )
     .bind(session.id)
     .bind(session.account)
@@ -229,4 +311,6 @@ fn insert_session(session: &SessionRecord) -> Statement<'_> {
     .bind(session.expires_at)
     .bind(&session.device)
     .bind(session.network)
+    .bind(&session.proofs)
+    .bind(replaced)
 }

@@ -96,12 +96,14 @@ impl Step {
     /// Writes an audit record.
     pub async fn audit(&mut self, audit: &AuditRecord) -> Result<()> {
         let statement = sqlx::query(
-            "INSERT INTO audit (at, account, network, request, event) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO audit (at, account, network, request, actor, event)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )
         .bind(audit.at)
         .bind(audit.account)
         .bind(audit.network)
         .bind(audit.request)
+        .bind(&audit.actor)
         .bind(&audit.event);
         self.execute(statement).await.map(drop)
     }
