@@ -172,6 +172,7 @@ pub(super) fn enrolment(
         (Mode::Invite, None) => EnrolmentMode::Invite,
         (Mode::Open, None) => EnrolmentMode::Open,
     };
+    recovery(file, methods, findings);
     Some(Enrolment {
         mode,
         invitation_lifespan: section.invitation_lifespan.value.duration(),
@@ -182,6 +183,32 @@ pub(super) fn enrolment(
         hold: section.hold.value.duration(),
         recovery_ends_sessions: section.recovery_ends_sessions.value,
     })
+}
+
+/// Whether people can come back at all, and hear of it when somebody else does.
+fn recovery(file: &File, methods: &Methods, findings: &mut Findings<'_>) {
+    let section = &file.enrolment;
+    let two = section.recovery_proofs.value.number() == 2;
+    if two && methods.email.is_none() && methods.backup_codes.is_none() {
+        let problem = "nobody can give two proofs: neither mails nor backup codes are enabled, which leaves \
+                       administrators' recovery links alone";
+        findings.error(
+            &section.recovery_proofs,
+            Finding::new(problem).expected("1"),
+        );
+    }
+    if let (true, Some(email)) = (two, methods.email)
+        && email.grants == Grant::Full
+    {
+        let problem = "a mail alone opens everything (methods.email.grants = \"full\"); the second proof \
+                       protects the saving of passkeys and nothing else";
+        findings.warning(&section.recovery_proofs, Finding::new(problem));
+    }
+    let has_mail = file.mail.is_some() || findings.in_file("mail");
+    if !section.hold.value.duration().is_zero() && !has_mail {
+        let problem = "nobody is told of the passkey that waits: there is no [mail]";
+        findings.warning(&section.hold, Finding::new(problem));
+    }
 }
 
 /// A recovery link that waits longer is found by somebody else.
@@ -304,6 +331,45 @@ mod tests {
         ] {
             assert_found(&format!("{text}\n{PARTY}{APP}{ROUTE}"), expected);
         }
+    }
+
+    #[test]
+    fn ways_back_that_cannot_work_are_pointed_out() {
+        let mail = "mail = { url = \"file:m\", from = \"a@b.c\" }\n";
+        for (text, expected) in [
+            (
+                "enrolment.recovery_proofs = 2\nmethods.backup_codes.enabled = false".to_owned(),
+                "enrolment.recovery_proofs = 2: nobody can give two proofs",
+            ),
+            (
+                format!("{mail}enrolment.recovery_proofs = 2\nmethods.email.grants = \"full\""),
+                "warning: enrolment.recovery_proofs = 2: a mail alone opens everything",
+            ),
+            (
+                "enrolment.hold = \"24h\"".to_owned(),
+                "warning: enrolment.hold = \"24h\": nobody is told",
+            ),
+            (
+                "enrolment.hold = \"60d\"".to_owned(),
+                "enrolment.hold = \"60d\": wrong value; expected \"0s\" for none",
+            ),
+            (
+                "admin.group = \"a b\"".to_owned(),
+                "admin.group = \"a b\": wrong value; expected a group",
+            ),
+            (
+                "admin.recovery_lifespan = \"8d\"".to_owned(),
+                "admin.recovery_lifespan = \"8d\": wrong value; expected at most \"7d\"",
+            ),
+            (
+                "methods.backup_codes.count = 3".to_owned(),
+                "methods.backup_codes.count = 3: wrong value; expected a number from 4 to 20",
+            ),
+        ] {
+            assert_found(&format!("{text}\n{PARTY}{APP}{ROUTE}"), expected);
+        }
+        let two = format!("{mail}enrolment.recovery_proofs = 2\n{PARTY}{APP}{ROUTE}");
+        read(&TempDir::new().unwrap(), &two).unwrap();
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Admin {
     #[schemars(example = 2)]
     pub recovery_approvals: At<Count<1, 2>>,
     /// How long a recovery link is good for. The default is a phone call and a new phone's first start; NIST
-    /// SP 800-63B-4 §4.2.1.2 allows issued recovery codes 24 hours by mail, 10 minutes by text or voice.
+    /// SP 800-63B-4 §4.2.1.2 allows issued recovery codes 24 hours by email, 10 minutes by text or voice.
     #[schemars(example = &"10m")]
     pub recovery_lifespan: At<Period>,
     /// How people reach an administrator, in words: shown on the page *Lost your passkey?*. Without it that
