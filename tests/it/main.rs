@@ -3,6 +3,7 @@
 mod harness;
 
 mod command_line;
+mod crash;
 mod enrolment;
 mod forwarding;
 mod identity;

@@ -158,6 +158,13 @@ impl Gateway {
         self.clock.advance(Duration::from_secs(60 * minutes));
     }
 
+    /// Stops the gateway; its store and address stay.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+
     /// Stops the gateway and starts it again on the same store and address.
     pub async fn restart(&mut self) {
         self.running.take().expect("it runs").stop().await;

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod mailbox;
 pub mod page;
 pub mod person;
+pub mod process;
 pub mod raw;
 pub mod upstream;
 pub mod waiting;

@@ -17,13 +17,20 @@ pub struct Reply {
 
 impl Reply {
     pub async fn read(response: reqwest::Response, origin: &str) -> Self {
-        Self {
+        Self::try_read(response, origin)
+            .await
+            .expect("a whole answer")
+    }
+
+    /// `None` when the answer breaks off.
+    pub async fn try_read(response: reqwest::Response, origin: &str) -> Option<Self> {
+        Some(Self {
             status: response.status(),
             version: response.version(),
             headers: response.headers().clone(),
-            body: response.bytes().await.expect("a whole answer").to_vec(),
+            body: response.bytes().await.ok()?.to_vec(),
             origin: origin.to_owned(),
-        }
+        })
     }
 
     pub fn text(&self) -> String {

@@ -87,6 +87,24 @@ impl Person {
         self.send_form(action, form).await
     }
 
+    /// The same towards a gateway that may die meanwhile: `None` when there is no answer.
+    pub async fn try_submit(
+        &self,
+        page: &Reply,
+        action: &str,
+        fields: &[(&str, &str)],
+    ) -> Option<Reply> {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .append_pair("form_token", &page.form_token())
+            .finish();
+        let request = navigation(self.request(Method::POST, action))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        let response = self.sent_by_own_page(request).send().await.ok()?;
+        Reply::try_read(response, &self.origin).await
+    }
+
     /// Sends a form as it stands, with whatever token it has or lacks.
     pub async fn send_form(&self, action: &str, form: String) -> Reply {
         let request = navigation(self.request(Method::POST, action))

@@ -1,0 +1,113 @@
+//! The gateway dies between "spent" and "answered": nothing is spent twice, and nobody is left without a word.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::harness::{Gateway, Person, page::Reply, process::Process};
+
+const ANN: &str = "ann@example.com";
+const AT_ONCE: usize = 50;
+
+/// A proof as its person holds it: the page with the button, and what the button sends.
+struct Proof {
+    person: Arc<Person>,
+    page: Arc<Reply>,
+    action: &'static str,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Proof {
+    /// Presses the button many times at once.
+    fn press(&self) -> JoinSet<Option<Reply>> {
+        let mut presses = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let (person, page) = (Arc::clone(&self.person), Arc::clone(&self.page));
+            let (action, fields) = (self.action, self.fields.clone());
+            presses.spawn(async move {
+                let fields: Vec<_> = fields
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect();
+                person.try_submit(&page, action, &fields).await
+            });
+        }
+        presses
+    }
+
+    /// Presses it once, of a gateway that runs.
+    async fn press_again(&self) -> Reply {
+        let mut presses = self.press();
+        let first = presses.join_next().await.expect("there are presses");
+        first.expect("it does not panic").expect("an answer")
+    }
+}
+
+/// Kills the gateway when the first of many answers is there, and another one before any can be.
+async fn survives(gateway: &mut Gateway, proof: &Proof, method: &str) {
+    gateway.stop().await;
+    let before = sessions_by(gateway, method);
+
+    // Killed while the requests are on their way: the proof is spent with its session, or not at all.
+    let process = Process::serve(&gateway.config);
+    let presses = proof.press();
+    process.kill();
+    let answers = presses.join_all().await;
+    let begun = answers
+        .iter()
+        .flatten()
+        .filter(|reply| reply.session_cookie().is_some())
+        .count();
+    let stored = sessions_by(gateway, method) - before;
+    assert!(begun <= stored && stored <= 1, "{begun} of {stored}");
+
+    // Whatever became of it, now it is used exactly once, and the next one is told what to do.
+    let process = Process::serve(&gateway.config);
+    let mut presses = proof.press();
+    presses.join_next().await;
+    process.kill();
+    presses.join_all().await;
+    assert_eq!(sessions_by(gateway, method) - before, 1);
+
+    let process = Process::serve(&gateway.config);
+    let refused = proof.press_again().await;
+    assert!(refused.session_cookie().is_none());
+    assert!(
+        refused.status == 410 || refused.status == 422,
+        "{}: {}",
+        refused.status,
+        refused.text()
+    );
+    let told = refused.text();
+    assert!(told.contains("href=") || told.contains("<form"), "{told}");
+    assert_eq!(sessions_by(gateway, method) - before, 1);
+    process.kill();
+}
+
+/// Sessions that began by a method, at the command line beside whatever runs.
+fn sessions_by(gateway: &Gateway, method: &str) -> usize {
+    let listed = gateway.command(&["session", "list", "--account", ANN, "--json"]);
+    let sessions = listed.json();
+    let sessions = sessions.as_array().expect("a list");
+    sessions
+        .iter()
+        .filter(|session| session["method"] == method)
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mails_link_gives_one_session_across_a_kill() {
+    let mut gateway = Gateway::start().await;
+    gateway.invite(ANN, &[]);
+    let ann = gateway.person();
+    ann.ask_for_mail(ANN, "/").await;
+    let mail = gateway.mailbox.next(ANN).await;
+    let page = ann.open_link(&mail.link()).await;
+    let proof = Proof {
+        fields: vec![("token", page.input("token").expect("a button"))],
+        action: "/.gatehouse/sign-in/link",
+        person: Arc::new(ann),
+        page: Arc::new(page),
+    };
+    survives(&mut gateway, &proof, "email").await;
+}

@@ -1,0 +1,46 @@
+//! The gateway as a process of its own, for what only a process can do: die without a warning.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// `gatehouse serve`, running.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it and waits until it listens.
+    pub fn serve(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gatehouse"))
+            .arg("serve")
+            .arg("--config")
+            .arg(config)
+            .env_remove("GATEHOUSE_CONFIG")
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("cargo built the binary");
+        let stdout = child.stdout.take().expect("it is piped");
+        let process = Self(child);
+        let mut line = String::new();
+        tokio::task::block_in_place(|| BufReader::new(stdout).read_line(&mut line))
+            .expect("it prints where it listens");
+        assert!(line.starts_with("listening on "), "{line:?}");
+        process
+    }
+
+    /// Ends it as a power cut would: SIGKILL, nothing flushed, nobody told.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone when this returns.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
