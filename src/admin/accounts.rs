@@ -18,7 +18,7 @@ use crate::{
 /// Whom to invite.
 #[derive(Clone, Debug)]
 pub struct Invitee {
-    /// The address; an account that has it is invited again.
+    /// The address; an account that has it and never had a passkey is invited again.
     pub email: EmailAddress,
     /// The login name, the address unless it is given.
     pub login: Option<String>,
@@ -42,7 +42,7 @@ pub struct Invited {
 /// Makes an account, or takes the one that has the address, and gives it a fresh one-time link.
 ///
 /// # Errors
-/// When the login name is taken, the account is disabled, or mail is wished for and none can be sent.
+/// When the login name is taken, the account is disabled or has had passkeys, or mail is wished for and none can be sent.
 pub async fn invite(core: &Core, invitee: Invitee) -> Result<Invited, AdminError> {
     let snapshot = core.snapshot();
     if invitee.mail && snapshot.config.mail.is_none() {
@@ -62,6 +62,9 @@ pub async fn invite(core: &Core, invitee: Invitee) -> Result<Invited, AdminError
     let account = match known {
         Some(account) if account.state == AccountState::Disabled => {
             return Err(AdminError::Disabled(account.login));
+        }
+        Some(account) if account.enrolled_at.is_some() => {
+            return Err(AdminError::HasHadPasskeys(account.login));
         }
         Some(account) => {
             let record = audit(

@@ -32,6 +32,9 @@ pub enum AdminError {
     /// The account is disabled.
     #[error("account {0} is disabled; enable it first")]
     Disabled(String),
+    /// The account has had passkeys.
+    #[error("account {0} has had passkeys; use recovery, which its person is told of")]
+    HasHadPasskeys(String),
     /// Mail was asked for and cannot be sent.
     #[error("no mail can be sent: {0}")]
     NoMail(&'static str),

@@ -71,7 +71,8 @@ pub async fn issue(
         | Started::CredentialTaken
         | Started::CredentialGone
         | Started::AccountTaken
-        | Started::RecoveryClosed => return Err(AdminError::Disabled(account.login)),
+        | Started::RecoveryClosed
+        | Started::EnrolledBefore => return Err(AdminError::Disabled(account.login)),
     }
     record.log();
     let name = crate::session::cookie::NAME;

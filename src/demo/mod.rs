@@ -110,6 +110,8 @@ Gatehouse stands in front of a sample app. Nothing was set up outside {folder}.
   2. Open the app                  http://localhost:{port}/
   3. Sign out, then come back by passkey, or by email as ann@example.com (or anyone at example.com)
      The mailbox                   http://{mailbox}/
+  4. Lose everything               http://localhost:{port}/.gatehouse/recover
+     Ann rescues others at         http://localhost:{port}/.gatehouse/admin
 
 Reading notes is low-stakes; moving money needs a passkey; /admin asks for it again after a minute.
 The configuration is {file}. Ctrl-C ends the demo and removes all of it.

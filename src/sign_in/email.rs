@@ -17,7 +17,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Proof, Verified, after_sign_in, passkey, refused, start_session};
+use super::{Proof, Verified, after_sign_in, passkey, refused, start_session, ways_back};
 use crate::{
     clock::Timestamp,
     config::EmailMethod,
@@ -64,6 +64,17 @@ struct Request {
     email: String,
     #[serde(default)]
     return_to: String,
+    /// The page whose form it is.
+    #[serde(default)]
+    asked_on: AskedOn,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AskedOn {
+    #[default]
+    SignIn,
+    Recover,
 }
 
 /// What the browser that asked keeps, whoever's address it was.
@@ -89,7 +100,10 @@ async fn request(ask: Ask, headers: HeaderMap, Form(form): Form<Request>) -> Out
     let return_to = ReturnTo::parse(&wanted);
     let Some(email) = EmailAddress::parse(&form.email) else {
         let error = "This does not look like an email address, such as ann@example.com.";
-        return passkey::show(&ask, &return_to, &form.email, Some(error), true);
+        return match form.asked_on {
+            AskedOn::SignIn => passkey::show(&ask, &return_to, &form.email, Some(error), true),
+            AskedOn::Recover => ways_back::show_email(&ask, &return_to, &form.email, Some(error)),
+        };
     };
     ask.core
         .limits
@@ -191,6 +205,7 @@ fn show_check_mail(ask: &Ask, flow: &Flow, method: EmailMethod, error: Option<&s
         email: flow.email.as_str(),
         error,
         lifespan_minutes: method.lifespan.as_secs().div_ceil(60),
+        return_to: &flow.return_to,
     })
 }
 

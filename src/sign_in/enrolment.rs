@@ -1,7 +1,8 @@
-//! Saving a passkey: the first one by invitation, a new one from a restricted session (which lifts the
-//! restriction), and further ones from a full session.
+//! Saving a passkey: the first one by invitation or in any session, further ones after a passkey check, and
+//! in a recovery, which may take several proofs and make the new passkey wait. [`right`](super::right)
+//! decides which; the page, the start and the finish of the exchange each ask it anew.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -14,14 +15,15 @@ use serde::Deserialize;
 use super::{
     Proof, Verified,
     ceremony::{Ceremony, Kind},
-    passkey, record, start_session, step_up,
+    passkey, record,
+    right::{Asking, Lack, Right, right_to_save},
+    start_session, step_up, ways_back,
 };
 use crate::{
     clock::Timestamp,
     core::Core,
     limit::Attempt,
     mail::Happening,
-    method,
     policy::{
         decision::{self, Decision},
         target::Target,
@@ -29,22 +31,18 @@ use crate::{
     relying_party::{NewPasskey, PasskeyError, Place, Registration, RegistrationAnswer},
     secret::Token,
     session::{Claims, Visit},
-    store::{Account, Spend},
+    store::{Account, AccountKey, Credential, SessionRecord, Spend, Standing},
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
         ask::{Ask, Json, Query},
         error::{Outcome, Refusal},
-        pages::{Enrol, Invitation, PasskeySaved},
+        pages::{Enrol, Invitation, PasskeyHeld, PasskeySaved, Recovering},
         return_to::ReturnTo,
     },
 };
 
 /// The page.
 pub const PATH: &str = "/.gatehouse/enrol";
-
-/// How fresh a passkey check must be for adding another passkey: whoever finds an unlocked screen or
-/// steals a cookie must not be able to plant a key of their own.
-const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// The page and the two halves of the exchange.
 pub fn router() -> Router<Arc<Core>> {
@@ -84,34 +82,53 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
             login: &account.login,
         });
     }
-    let Some(visit) = &ask.caller.visit else {
+    let (Some(visit), Some(saver)) = (&ask.caller.visit, Saver::of(&ask).await?) else {
         return Ok(Redirect::to(&return_to.on(passkey::PATH)).into_response());
     };
-    let has_passkeys = !ask
-        .core
-        .store
-        .credentials(visit.account.id)
-        .await?
-        .is_empty();
-    if has_passkeys && !may_add(&visit.claims, ask.now()) {
-        let back = query.again(&return_to);
-        return Ok(Redirect::to(&back.on(step_up::PATH)).into_response());
+    let onward = onward(&ask, visit, &return_to);
+    if saver.session.restricted
+        && let Some((waiting, until)) = saver.waiting()
+    {
+        return show_held(&ask, waiting, until, &return_to, onward, false);
     }
+    let back = query.again(&return_to);
+    let recovering = match saver.right(&ask) {
+        Ok(Right::First | Right::Add) => None,
+        Ok(Right::Recover { hold }) => Some(Recovering {
+            opens_at: (!hold.is_zero()).then(|| ask.now().plus(hold).for_people()),
+            ends_sessions: ask.config().enrolment.recovery_ends_sessions,
+            confirm_first: (!saver.session.restricted && saver.has_usable_passkey())
+                .then(|| back.on(step_up::PATH)),
+        }),
+        Err(Lack::StepUp) => return Ok(Redirect::to(&back.on(step_up::PATH)).into_response()),
+        Err(Lack::OneMoreProof { given }) => {
+            return ways_back::show_one_more_proof(&ask, visit, &given, &back, onward);
+        }
+    };
     ask.page(&Enrol {
         frame: ask.frame(),
         return_to: return_to.as_str(),
-        onward: if passes(&ask, visit, &return_to) {
-            return_to.as_str()
-        } else {
-            "/"
-        },
-        restricted: visit.claims.restricted,
-        has_passkeys,
+        onward,
+        restricted: saver.session.restricted,
+        has_passkeys: saver.has_usable_passkey(),
         on: query.on,
+        recovering,
     })
 }
 
-/// Whether the visitor may go on to where they were going without saving a passkey.
+/// Where the visitor may go on to without saving a passkey: where they were going, the front page, or at
+/// least their account.
+pub(super) fn onward<'a>(ask: &Ask, visit: &Visit, return_to: &'a ReturnTo) -> &'a str {
+    if passes(ask, visit, return_to) {
+        return_to.as_str()
+    } else if passes(ask, visit, &ReturnTo::home()) {
+        "/"
+    } else {
+        "/.gatehouse/account"
+    }
+}
+
+/// Whether the visitor may go there as they are.
 fn passes(ask: &Ask, visit: &Visit, return_to: &ReturnTo) -> bool {
     let Ok(target) = Target::parse(return_to.as_str().as_bytes()) else {
         return false;
@@ -139,10 +156,12 @@ async fn start(ask: Ask, Json(form): Json<Start>) -> Outcome {
     passkey::pay(&ask)?;
     let enrolling = enrolling(&ask, form.invitation.as_deref()).await?;
     let account = enrolling.account();
-    let existing = ask.core.store.credentials(account.id).await?;
-    if !existing.is_empty() {
-        enrolling.require_fresh(ask.now())?;
-    }
+    let mut existing = ask.core.store.credentials(account.id).await?;
+    // A device whose passkey was frozen by mistake may save another.
+    existing.retain(|credential| match credential.standing {
+        Standing::Good | Standing::Held { .. } => true,
+        Standing::Frozen { .. } => false,
+    });
     let (public_key, registration) = ask
         .snapshot
         .relying_party
@@ -175,9 +194,21 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     let passkey = check(&ask, &enrolling, &ceremony.state, &form.credential).await?;
     let account = enrolling.account().clone();
     let label = form.on.unwrap_or(Place::ThisDevice).label(&ask.device);
-    let credential = passkey.into_credential(&account, label, ask.now());
-    let tell = Some(Happening::PasskeyAdded {
-        label: credential.label.clone(),
+    let right = enrolling.right();
+    let standing = match right {
+        Right::Recover { hold } if !hold.is_zero() => Standing::Held {
+            until: ask.now().plus(hold),
+        },
+        Right::First | Right::Add | Right::Recover { .. } => Standing::Good,
+    };
+    let credential = Credential {
+        standing,
+        ..passkey.into_credential(&account, label, ask.now())
+    };
+    let label = credential.label.clone();
+    let tell = Some(match standing {
+        Standing::Held { until } => Happening::PasskeyHeld { label, until },
+        Standing::Good | Standing::Frozen { .. } => Happening::PasskeyAdded { label },
     });
     let ceremony_expires_at = ceremony.expires_at;
     let (spend, replaces) = match enrolling {
@@ -192,18 +223,18 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
                 None,
             )
         }
-        Enrolling::InSession { claims, .. } => (
+        Enrolling::InSession { saver, .. } => (
             Spend::Ceremony {
                 id: ceremony.id,
                 expires_at: ceremony_expires_at,
             },
-            Some(claims),
+            Some(saver.session),
         ),
     };
     let proof = Proof::Enrolment {
         credential,
+        right,
         replaces,
-        recovered: None,
     };
     let begun = start_session(
         &ask,
@@ -224,18 +255,113 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
 
 async fn saved(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
     let return_to = ReturnTo::parse(&query.return_to);
-    let Some(visit) = &ask.caller.visit else {
+    let (Some(visit), Some(saver)) = (&ask.caller.visit, Saver::of(&ask).await?) else {
         return Ok(Redirect::to(&return_to.on(passkey::PATH)).into_response());
     };
-    let credentials = ask.core.store.credentials(visit.account.id).await?;
-    let newest = credentials.last().ok_or(Refusal::NOT_FOUND)?;
+    if let Some((waiting, until)) = saver.waiting() {
+        let onward = onward(&ask, visit, &return_to);
+        return show_held(&ask, waiting, until, &return_to, onward, true);
+    }
+    let newest = saver.credentials.last().ok_or(Refusal::NOT_FOUND)?;
+    let good = saver
+        .credentials
+        .iter()
+        .filter(|one| one.standing.is_good());
     ask.page(&PasskeySaved {
         frame: ask.frame(),
         return_to: return_to.as_str(),
         label: &newest.label,
         on: query.on,
-        only_one: credentials.len() == 1,
+        only_one: good.count() == 1,
     })
+}
+
+/// The page of a session that waits with its passkey.
+fn show_held(
+    ask: &Ask,
+    waiting: &Credential,
+    until: Timestamp,
+    return_to: &ReturnTo,
+    onward: &str,
+    just_saved: bool,
+) -> Outcome {
+    let has_address = ask.visit()?.account.email.is_some();
+    ask.page(&PasskeyHeld {
+        frame: ask.frame(),
+        label: &waiting.label,
+        until: waiting
+            .standing
+            .waits(ask.now())
+            .then(|| until.for_people()),
+        just_saved,
+        told: ask.config().mail.is_some() && has_address,
+        sign_in: &return_to.on(passkey::PATH),
+        onward,
+    })
+}
+
+/// A session that would save a passkey, as the store knows it now: what is remembered of it may be a second
+/// old.
+struct Saver {
+    account: Account,
+    session: SessionRecord,
+    credentials: Vec<Credential>,
+}
+
+impl Saver {
+    /// `None` without a live session.
+    async fn of(ask: &Ask) -> Outcome<Option<Self>> {
+        let Some(visit) = &ask.caller.visit else {
+            return Ok(None);
+        };
+        let store = &ask.core.store;
+        let Some(session) = store.session(visit.claims.sid, ask.now()).await? else {
+            return Ok(None);
+        };
+        let Some(account) = store.account(&AccountKey::Id(session.account)).await? else {
+            return Ok(None);
+        };
+        let credentials = store.credentials(account.id).await?;
+        Ok(Some(Self {
+            account,
+            session,
+            credentials,
+        }))
+    }
+
+    fn right(&self, ask: &Ask) -> Result<Right, Lack> {
+        right_to_save(&Asking {
+            account: &self.account,
+            has_usable_passkey: self.has_usable_passkey(),
+            claims: &Claims::of(&self.session, ask.now()),
+            proofs: &self.session.proofs,
+            rules: &ask.config().enrolment,
+            now: ask.now(),
+        })
+    }
+
+    fn has_usable_passkey(&self) -> bool {
+        self.credentials.iter().any(|one| one.standing.is_good())
+    }
+
+    /// The passkey that was saved in, or opened, this session and waits to be used once more.
+    fn waiting(&self) -> Option<(&Credential, Timestamp)> {
+        let own = |one: &&Credential| Some(&one.id) == self.session.credential.as_ref();
+        let credential = self.credentials.iter().find(own)?;
+        match credential.standing {
+            Standing::Held { until } => Some((credential, until)),
+            Standing::Good | Standing::Frozen { .. } => None,
+        }
+    }
+}
+
+/// What the session lacks to save a passkey, or that the session is over.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn lack(ask: &Ask) -> Outcome<Option<Lack>> {
+    let saver = Saver::of(ask).await?;
+    Ok(saver.and_then(|saver| saver.right(ask).err()))
 }
 
 /// Who is saving a passkey, and by what right.
@@ -243,41 +369,23 @@ enum Enrolling {
     /// Whoever holds the invitation.
     Invited { account: Account, token: Token },
     /// Whoever is signed in.
-    InSession {
-        account: Arc<Account>,
-        claims: Arc<Claims>,
-    },
+    InSession { saver: Saver, right: Right },
 }
 
 impl Enrolling {
     fn account(&self) -> &Account {
         match self {
             Self::Invited { account, .. } => account,
-            Self::InSession { account, .. } => account,
+            Self::InSession { saver, .. } => &saver.account,
         }
     }
 
-    fn require_fresh(&self, now: Timestamp) -> Result<(), Refusal> {
+    fn right(&self) -> Right {
         match self {
-            Self::Invited { .. } => Ok(()),
-            Self::InSession { claims, .. } if may_add(claims, now) => Ok(()),
-            Self::InSession { .. } => Err(Refusal::STEP_UP_FIRST),
+            Self::Invited { .. } => Right::First,
+            Self::InSession { right, .. } => *right,
         }
     }
-}
-
-/// Whether this session may add a passkey to an account that has some. A restricted one may: saving a
-/// passkey is what it is for, and every verified address is told.
-fn may_add(claims: &Claims, now: Timestamp) -> bool {
-    let proved_at = match claims.via {
-        method::Method::Passkey => claims.stepped_up_at.max(Some(claims.authenticated_at)),
-        method::Method::Email
-        | method::Method::BackupCode
-        | method::Method::Recovery
-        | method::Method::Pairing
-        | method::Method::Operator => claims.stepped_up_at,
-    };
-    claims.restricted || proved_at.is_some_and(|proved_at| now.since(proved_at) <= FRESH)
 }
 
 async fn enrolling(ask: &Ask, invitation: Option<&str>) -> Outcome<Enrolling> {
@@ -285,13 +393,17 @@ async fn enrolling(ask: &Ask, invitation: Option<&str>) -> Outcome<Enrolling> {
         let (account, token) = invited(ask, text).await?;
         return Ok(Enrolling::Invited { account, token });
     }
-    let visit = ask.visit()?;
-    Ok(Enrolling::InSession {
-        account: Arc::clone(&visit.account),
-        claims: Arc::clone(&visit.claims),
-    })
+    let saver = Saver::of(ask).await?.ok_or(Refusal::SIGN_IN_FIRST)?;
+    let refusal = match saver.right(ask) {
+        Ok(right) => return Ok(Enrolling::InSession { saver, right }),
+        Err(Lack::StepUp) => Refusal::STEP_UP_FIRST,
+        Err(Lack::OneMoreProof { .. }) => Refusal::ONE_MORE_PROOF,
+    };
+    Err(refuse(ask, &saver.account, Reason::TooFewProofs, refusal).await)
 }
 
+/// The account of an invitation. One that has had passkeys since is no longer invited: a link that was left
+/// lying about must not be a way past what a recovery takes.
 async fn invited(ask: &Ask, text: &str) -> Outcome<(Account, Token)> {
     ask.core
         .limits
@@ -302,8 +414,23 @@ async fn invited(ask: &Ask, text: &str) -> Outcome<(Account, Token)> {
         .core
         .store
         .invited_account(&token.digest(), ask.now())
-        .await?;
-    Ok((account.ok_or(Refusal::INVITATION_OVER)?, token))
+        .await?
+        .ok_or(Refusal::INVITATION_OVER)?;
+    if account.enrolled_at.is_some() {
+        return Err(refuse(
+            ask,
+            &account,
+            Reason::NotRedeemable,
+            Refusal::INVITATION_OVER,
+        )
+        .await);
+    }
+    Ok((account, token))
+}
+
+async fn refuse(ask: &Ask, account: &Account, reason: Reason, refusal: Refusal) -> Refusal {
+    record(ask, Some(account), AuditEvent::EnrolmentRefused { reason }).await;
+    refusal
 }
 
 async fn check(
@@ -325,11 +452,13 @@ async fn check(
         Ok(passkey) => Ok(passkey),
         Err(PasskeyError::NotVerified(cause)) => {
             tracing::info!(request_id = %ask.caller.request_id, %cause, "a new passkey does not verify");
-            let event = AuditEvent::EnrolmentRefused {
-                reason: Reason::NotVerified,
-            };
-            record(ask, Some(account), event).await;
-            Err(Refusal::PASSKEY_NOT_VERIFIED)
+            Err(refuse(
+                ask,
+                account,
+                Reason::NotVerified,
+                Refusal::PASSKEY_NOT_VERIFIED,
+            )
+            .await)
         }
         Err(error @ PasskeyError::Unreadable) => Err(passkey::broken(error)),
     }

@@ -7,7 +7,9 @@ mod ceremony;
 pub mod email;
 pub mod enrolment;
 pub mod passkey;
+pub mod right;
 pub mod step_up;
+pub mod ways_back;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use axum::{
 };
 use serde_json::json;
 
+use self::right::Right;
 use crate::{
     clock::Timestamp,
     config::Grant,
@@ -27,8 +30,8 @@ use crate::{
     method::{Method, Proofs},
     session::Claims,
     store::{
-        Account, Credential, CredentialUse, Recovered, SessionRecord, SessionStart, Spend, Started,
-        Suspect,
+        Account, Credential, CredentialUse, Recovered, SessionRecord, SessionStart, Spend,
+        Standing, Started, Suspect,
     },
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
@@ -45,6 +48,7 @@ pub fn router() -> Router<Arc<Core>> {
         .merge(email::router())
         .merge(enrolment::router())
         .merge(step_up::router())
+        .merge(ways_back::router())
 }
 
 /// Proof that a person is who they say, not yet spent.
@@ -59,7 +63,10 @@ pub struct Verified {
 /// What was proved, and with it what kind of session it is worth.
 enum Proof {
     /// A passkey of the account, with user verification.
-    Passkey(CredentialUse),
+    Passkey {
+        used: CredentialUse,
+        credential: Credential,
+    },
     /// Something less than a passkey: a mailbox, a backup code, an administrator's word, another device.
     Fallback {
         method: Method,
@@ -70,8 +77,8 @@ enum Proof {
     /// A passkey was saved: by invitation, or in a session that it takes the place of.
     Enrolment {
         credential: Credential,
-        replaces: Option<Arc<Claims>>,
-        recovered: Option<Recovered>,
+        right: Right,
+        replaces: Option<SessionRecord>,
     },
     /// A passkey of the account, with user verification, inside a session that it raises.
     StepUp {
@@ -87,7 +94,7 @@ enum Proof {
 /// changed then.
 pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
     let now = ask.now();
-    let earlier = earlier_proofs(ask, &verified).await?;
+    let earlier = earlier_proofs(ask, &verified, now).await?;
     let session = session_of(ask, &verified, earlier.as_ref(), now);
     let event = event_of(&verified.proof, &session);
     let audit = ask.caller.audit(now, Some(session.account), event);
@@ -97,7 +104,7 @@ pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
         restricted: session.restricted,
     };
     let account = Some(verified.account.clone());
-    let start = start_of(ask, verified, earlier, session);
+    let start = start_of(ask, verified, earlier, session, now);
     let started = ask.core.store.start_session(&start, &audit).await?;
     if let Some((refusal, reason)) = refusal_of(started, &start.spend) {
         // An account that was to be made is nobody's yet.
@@ -139,24 +146,29 @@ impl Begun {
     }
 }
 
-/// Where somebody goes after a sign-in: on, or to the page that lifts the restriction.
+/// Where somebody goes after a sign-in: on, or to the page that lifts the restriction, where those who gave
+/// one more proof for its sake are going already.
 fn after_sign_in(begun: &Begun, return_to: &ReturnTo) -> String {
-    if begun.restricted {
+    if begun.restricted && return_to.path() != enrolment::PATH {
         return_to.on(enrolment::PATH)
     } else {
         return_to.as_str().to_owned()
     }
 }
 
-/// The restricted session in which one more proof of the same account is given: its proofs count as well.
-async fn earlier_proofs(ask: &Ask, verified: &Verified) -> Outcome<Option<SessionRecord>> {
+/// The session in which one more proof of the same account is given: its proofs count as well.
+async fn earlier_proofs(
+    ask: &Ask,
+    verified: &Verified,
+    now: Timestamp,
+) -> Outcome<Option<SessionRecord>> {
     let (Proof::Fallback { .. }, Some(visit)) = (&verified.proof, &ask.caller.visit) else {
         return Ok(None);
     };
-    if !visit.claims.restricted || visit.account.id != verified.account.id {
+    if !right::proofs_add_up(&visit.claims, now) || visit.account.id != verified.account.id {
         return Ok(None);
     }
-    Ok(ask.core.store.session(visit.claims.sid, ask.now()).await?)
+    Ok(ask.core.store.session(visit.claims.sid, now).await?)
 }
 
 fn session_of(
@@ -181,14 +193,16 @@ fn session_of(
         proofs: Method::Passkey.into(),
     };
     match &verified.proof {
-        Proof::Passkey(used) => SessionRecord {
+        Proof::Passkey { used, credential } => SessionRecord {
+            restricted: credential.standing.waits(now),
             credential: Some(used.id.clone()),
             ..begun
         },
         Proof::Fallback { method, grants, .. } => SessionRecord {
             method: *method,
+            // One more proof takes nothing away.
             restricted: match grants {
-                Grant::Restricted => true,
+                Grant::Restricted => earlier.is_none_or(|earlier| earlier.restricted),
                 Grant::Full => false,
             },
             proofs: earlier
@@ -199,6 +213,17 @@ fn session_of(
         },
         Proof::Enrolment {
             credential,
+            replaces: Some(old),
+            ..
+        } if !credential.standing.is_good() => SessionRecord {
+            id: begun.id,
+            credential: Some(credential.id.clone()),
+            created_at: now,
+            last_seen_at: now,
+            ..old.clone()
+        },
+        Proof::Enrolment {
+            credential,
             replaces,
             ..
         } => SessionRecord {
@@ -206,7 +231,7 @@ fn session_of(
             // A change of privilege does not put off the absolute end.
             expires_at: replaces
                 .as_ref()
-                .map_or(begun.expires_at, |old| old.session_expires_at),
+                .map_or(begun.expires_at, |old| old.expires_at),
             ..begun
         },
         Proof::StepUp { used, replaces } => SessionRecord {
@@ -222,7 +247,7 @@ fn session_of(
 
 fn event_of(proof: &Proof, session: &SessionRecord) -> AuditEvent {
     match proof {
-        Proof::Passkey(_) | Proof::Fallback { .. } => AuditEvent::SignedIn {
+        Proof::Passkey { .. } | Proof::Fallback { .. } => AuditEvent::SignedIn {
             method: session.method,
             session: session.id,
             restricted: session.restricted,
@@ -230,6 +255,10 @@ fn event_of(proof: &Proof, session: &SessionRecord) -> AuditEvent {
         Proof::Enrolment { credential, .. } => AuditEvent::PasskeyEnrolled {
             credential: credential.id.clone(),
             session: session.id,
+            held_until: match credential.standing {
+                Standing::Held { until } => Some(until),
+                Standing::Good | Standing::Frozen { .. } => None,
+            },
         },
         Proof::StepUp { .. } => AuditEvent::SteppedUp {
             session: session.id,
@@ -242,6 +271,7 @@ fn start_of(
     verified: Verified,
     earlier: Option<SessionRecord>,
     session: SessionRecord,
+    now: Timestamp,
 ) -> SessionStart {
     let Verified {
         account,
@@ -249,19 +279,26 @@ fn start_of(
         proof,
         tell,
     } = verified;
+    let recovers = recovers(&proof, now);
+    let tell = tell.or_else(|| end_of_wait(&proof, now));
     let suspect = Suspect {
         credential: match &proof {
-            Proof::Enrolment { credential, .. } => Some(credential.id.clone()),
-            Proof::Passkey(_) | Proof::Fallback { .. } | Proof::StepUp { .. } => None,
+            Proof::Enrolment { credential, .. } | Proof::Passkey { credential, .. } => {
+                Some(credential.id.clone())
+            }
+            Proof::Fallback { .. } | Proof::StepUp { .. } => None,
         },
         session: Some(session.id),
     };
     let bare = SessionStart {
         notice: tell.and_then(|what| ask.notice(&account, what, Some(suspect))),
+        recovered: recovers.then(|| Recovered {
+            end_sessions: ask.config().enrolment.recovery_ends_sessions,
+        }),
         ..SessionStart::new(spend, session)
     };
     match proof {
-        Proof::Passkey(used) => SessionStart {
+        Proof::Passkey { used, .. } => SessionStart {
             credential_use: Some(used),
             ..bare
         },
@@ -272,12 +309,12 @@ fn start_of(
         },
         Proof::Enrolment {
             credential,
+            right,
             replaces,
-            recovered,
         } => SessionStart {
             new_credential: Some(credential),
-            recovered,
-            replaces: replaces.map(|old| old.sid),
+            first_passkey: right == Right::First,
+            replaces: replaces.map(|old| old.id),
             ..bare
         },
         Proof::StepUp { used, replaces } => SessionStart {
@@ -285,6 +322,35 @@ fn start_of(
             replaces: Some(replaces.sid),
             ..bare
         },
+    }
+}
+
+/// Whether this is the moment in which an account counts as recovered: a new passkey opens everything, now
+/// that it is saved or has waited.
+fn recovers(proof: &Proof, now: Timestamp) -> bool {
+    match proof {
+        Proof::Passkey { credential, .. } => credential.standing.has_waited(now),
+        Proof::Enrolment {
+            credential, right, ..
+        } => match right {
+            Right::Recover { .. } => credential.standing.is_good(),
+            Right::First | Right::Add => false,
+        },
+        Proof::Fallback { .. } | Proof::StepUp { .. } => false,
+    }
+}
+
+/// A passkey that waited signs in from now on.
+fn end_of_wait(proof: &Proof, now: Timestamp) -> Option<Happening> {
+    match proof {
+        Proof::Passkey { credential, .. } if credential.standing.has_waited(now) => {
+            let label = credential.label.clone();
+            Some(Happening::PasskeyAdded { label })
+        }
+        Proof::Passkey { .. }
+        | Proof::Fallback { .. }
+        | Proof::Enrolment { .. }
+        | Proof::StepUp { .. } => None,
     }
 }
 
@@ -299,6 +365,7 @@ fn refusal_of(started: Started, spend: &Spend) -> Option<(Refusal, Reason)> {
         Started::CredentialGone => Some((Refusal::PASSKEY_NOT_VERIFIED, Reason::UnknownCredential)),
         Started::AccountTaken => Some((Refusal::LINK_OVER, Reason::NotRedeemable)),
         Started::RecoveryClosed => Some((over(spend), Reason::RecoveryClosed)),
+        Started::EnrolledBefore => Some((over(spend), Reason::NotRedeemable)),
     }
 }
 

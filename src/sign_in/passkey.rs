@@ -20,7 +20,7 @@ use crate::{
     limit::Attempt,
     method::Method,
     relying_party::{AssertionAnswer, Discovery, PasskeyError, named_credential, named_user},
-    store::{Account, AccountKey, Credential, Spend},
+    store::{Account, AccountKey, Credential, Spend, Standing},
     telemetry::audit::Refusal as Reason,
     web::{
         ask::{Ask, Json, Query},
@@ -148,12 +148,16 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
         Ok(used) => used,
         Err(error) => return Err(not_verified(&ask, &account, error).await),
     };
+    if let Standing::Frozen { .. } = credential.standing {
+        refused(&ask, Some(&account), Method::Passkey, Reason::Frozen).await;
+        return Err(Refusal::PASSKEY_NOT_VERIFIED);
+    }
     let begun = start_session(
         &ask,
         Verified {
             account,
             spend,
-            proof: Proof::Passkey(used),
+            proof: Proof::Passkey { used, credential },
             tell: None,
         },
     )

@@ -18,7 +18,7 @@ use crate::{
     core::Core,
     relying_party::{AssertionAnswer, Confirmation, PasskeyError, named_credential, named_user},
     session::Visit,
-    store::{Credential, Spend},
+    store::{Credential, Spend, Standing},
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
         ask::{Ask, Json, Query},
@@ -44,14 +44,8 @@ async fn page(ask: Ask, Query(destination): Query<passkey::Destination>) -> Outc
     let Some(visit) = &ask.caller.visit else {
         return Ok(Redirect::to(&return_to.on(passkey::PATH)).into_response());
     };
-    // A restricted session has no passkey to show, and an account without one has none to be asked for.
-    let none_saved = ask
-        .core
-        .store
-        .credentials(visit.account.id)
-        .await?
-        .is_empty();
-    if visit.claims.restricted || none_saved {
+    // A restricted session has no passkey to show, and an account without a good one has none to be asked for.
+    if visit.claims.restricted || usable(&ask, visit).await?.is_empty() {
         return Ok(Redirect::to(&return_to.on(enrolment::PATH)).into_response());
     }
     ask.page(&StepUp {
@@ -63,7 +57,7 @@ async fn page(ask: Ask, Query(destination): Query<passkey::Destination>) -> Outc
 async fn start(ask: Ask, Json(passkey::Opening {}): Json<passkey::Opening>) -> Outcome {
     passkey::pay(&ask)?;
     let visit = full_session(&ask)?;
-    let own = ask.core.store.credentials(visit.account.id).await?;
+    let own = usable(&ask, visit).await?;
     if own.is_empty() {
         return Err(Refusal::NOT_OFFERED);
     }
@@ -132,7 +126,14 @@ fn full_session(ask: &Ask) -> Outcome<&Visit> {
     Ok(visit)
 }
 
-/// The passkey that answered, if it is this account's.
+/// The account's passkeys that may confirm something: neither one that waits nor a frozen one does.
+async fn usable(ask: &Ask, visit: &Visit) -> Outcome<Vec<Credential>> {
+    let mut own = ask.core.store.credentials(visit.account.id).await?;
+    own.retain(|credential| credential.standing.is_good());
+    Ok(own)
+}
+
+/// The passkey that answered, if it is this account's and good.
 async fn own_credential(ask: &Ask, visit: &Visit, answer: &AssertionAnswer) -> Outcome<Credential> {
     let id = named_credential(answer).ok_or(Refusal::MALFORMED)?;
     let credential = ask.core.store.credential(&id).await?;
@@ -143,7 +144,11 @@ async fn own_credential(ask: &Ask, visit: &Visit, answer: &AssertionAnswer) -> O
     if named_user(answer).is_some_and(|user| user != visit.account.user_handle) {
         return Err(refuse(ask, visit, Reason::ForeignCredential).await);
     }
-    Ok(credential)
+    match credential.standing {
+        Standing::Good => Ok(credential),
+        Standing::Held { .. } => Err(refuse(ask, visit, Reason::Held).await),
+        Standing::Frozen { .. } => Err(refuse(ask, visit, Reason::Frozen).await),
+    }
 }
 
 async fn refuse(ask: &Ask, visit: &Visit, reason: Reason) -> Refusal {

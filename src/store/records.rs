@@ -170,6 +170,32 @@ pub enum Standing {
     },
 }
 
+impl Standing {
+    /// Whether it may confirm what a person does.
+    pub const fn is_good(self) -> bool {
+        match self {
+            Self::Good => true,
+            Self::Held { .. } | Self::Frozen { .. } => false,
+        }
+    }
+
+    /// Whether it still waits.
+    pub fn waits(self, now: Timestamp) -> bool {
+        match self {
+            Self::Held { until } => now < until,
+            Self::Good | Self::Frozen { .. } => false,
+        }
+    }
+
+    /// Whether its wait is over, so that its next use makes it good.
+    pub fn has_waited(self, now: Timestamp) -> bool {
+        match self {
+            Self::Held { until } => now >= until,
+            Self::Good | Self::Frozen { .. } => false,
+        }
+    }
+}
+
 /// What changes in a passkey when it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialUse {
@@ -318,6 +344,8 @@ pub struct SessionStart {
     pub new_account: Option<Account>,
     /// A passkey to save.
     pub new_credential: Option<Credential>,
+    /// Whether the account must not have had a passkey before.
+    pub first_passkey: bool,
     /// A passkey that was used.
     pub credential_use: Option<CredentialUse>,
     /// The account counts as recovered with this.
@@ -335,6 +363,7 @@ impl SessionStart {
             replaces: None,
             new_account: None,
             new_credential: None,
+            first_passkey: false,
             credential_use: None,
             recovered: None,
             notice: None,
@@ -368,6 +397,8 @@ pub enum Started {
     AccountTaken,
     /// The person has switched this way off, or recovery is blocked.
     RecoveryClosed,
+    /// The passkey was to be the account's first, and it has had one.
+    EnrolledBefore,
 }
 
 /// A request for a sign-in mail.

@@ -67,12 +67,15 @@ pub enum AuditEvent {
         /// Why.
         reason: Refusal,
     },
-    /// A passkey was saved; the session's restriction, if any, was lifted.
+    /// A passkey was saved; the session's restriction, if any, was lifted, unless the passkey waits.
     PasskeyEnrolled {
         /// The new passkey.
         credential: CredentialId,
         /// The session it gave.
         session: SessionId,
+        /// The end of its wait, if it was saved in a recovery that has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_until: Option<Timestamp>,
     },
     /// Saving a passkey was refused.
     EnrolmentRefused {
@@ -273,6 +276,10 @@ pub enum Refusal {
     Declined,
     /// One more proof is needed.
     TooFewProofs,
+    /// A passkey that was saved in a recovery and still waits.
+    Held,
+    /// A passkey that somebody said was not theirs.
+    Frozen,
 }
 
 impl AuditRecord {

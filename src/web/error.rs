@@ -27,6 +27,7 @@ pub struct Refusal {
 pub type Outcome<T = Response> = Result<T, Refusal>;
 
 const SIGN_IN: Option<(&str, &str)> = Some(("/.gatehouse/sign-in", "Go to sign-in"));
+const WAYS_BACK: Option<(&str, &str)> = Some(("/.gatehouse/recover", "See all ways back"));
 const ACCOUNT: Option<(&str, &str)> = Some(("/.gatehouse/account", "Go to your account"));
 
 impl Refusal {
@@ -104,13 +105,21 @@ impl Refusal {
         sentence: "This needs a passkey check from the last few minutes.",
         way_on: ACCOUNT,
     };
+    /// Saving a passkey would be a recovery, and takes more proofs than were given.
+    pub const ONE_MORE_PROOF: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "one_more_proof",
+        heading: "One more proof is needed",
+        sentence: "Saving a new passkey to this account takes one more proof that it is yours.",
+        way_on: WAYS_BACK,
+    };
     /// The passkey's answer did not verify.
     pub const PASSKEY_NOT_VERIFIED: Self = Self {
         status: StatusCode::BAD_REQUEST,
         code: "passkey_not_verified",
         heading: "That passkey did not work here",
-        sentence: "The answer of the passkey could not be verified. Try again, or use email instead.",
-        way_on: SIGN_IN,
+        sentence: "The answer of the passkey could not be verified. Try again, or another way.",
+        way_on: WAYS_BACK,
     };
     /// The exchange with the passkey took too long, was used, or began in another browser.
     pub const CEREMONY_OVER: Self = Self {
@@ -142,7 +151,7 @@ impl Refusal {
         code: "code_over",
         heading: "That code does not work",
         sentence: "It may be mistyped, used already, or replaced by newer ones. Try another code, or another way.",
-        way_on: Some(("/.gatehouse/recover", "See all ways back")),
+        way_on: WAYS_BACK,
     };
     /// A pairing has ended, was refused, or is another browser's.
     pub const PAIRING_OVER: Self = Self {
@@ -157,8 +166,8 @@ impl Refusal {
         status: StatusCode::GONE,
         code: "invitation_over",
         heading: "This invitation can't be used any more",
-        sentence: "It has expired or was used already. If you have a passkey here, sign in; otherwise ask whoever \
-                   invited you for a new one.",
+        sentence: "It has expired or was used already. If you have saved a passkey with it, sign in; if that is \
+                   lost, the sign-in page says what to do. Otherwise ask whoever invited you for a new one.",
         way_on: SIGN_IN,
     };
     /// The account may not sign in.
@@ -175,7 +184,7 @@ impl Refusal {
         code: "not_offered",
         heading: "This way is not offered here",
         sentence: "Whoever runs this site has not switched it on.",
-        way_on: SIGN_IN,
+        way_on: WAYS_BACK,
     };
 }
 

@@ -10,13 +10,15 @@ mod passkey;
 #[cfg(test)]
 mod samples;
 mod sign_in;
+mod ways_back;
 
 pub use account::{
     AccountPage, KnownToBrowsers, PasskeyRow, RemovePasskey, SessionRow, SignOut, SignedOut,
 };
 pub use error::{BareFrame, ErrorPage};
-pub use passkey::{Enrol, Invitation, PasskeySaved, StepUp};
+pub use passkey::{Enrol, Invitation, PasskeyHeld, PasskeySaved, Recovering, StepUp};
 pub use sign_in::{CheckMail, EmailForm, MailLink, SignIn};
+pub use ways_back::{LostPasskey, OneMoreProof, RecoverByEmail, WaysBack};
 
 use crate::assets::Assets;
 use crate::config::Branding;
@@ -212,7 +214,11 @@ mod tests {
 
     #[test]
     fn a_field_error_is_tied_to_its_field() {
-        for name in ["sign-in-error", "check-mail-error"] {
+        for name in [
+            "sign-in-error",
+            "check-mail-error",
+            "recover-by-email-error",
+        ] {
             let html = page(name);
             assert!(html.contains("aria-invalid=\"true\""), "{name}");
             assert!(html.contains("<title>Error: "), "{name}");
@@ -242,6 +248,48 @@ mod tests {
         ] {
             assert!(html.contains(words), "{words}");
         }
+    }
+
+    #[test]
+    fn who_lost_a_passkey_finds_every_way_on_offer_and_no_other() {
+        let ways = [
+            "/.gatehouse/recover/email?",
+            "/.gatehouse/recover/code?",
+            "/.gatehouse/pair?",
+        ];
+        let html = page("lost-passkey");
+        assert!(html.contains(">Lost your passkey?</h1>"));
+        assert!(ways.iter().all(|way| html.contains(way)), "{html}");
+        let html = page("lost-passkey-no-way");
+        assert!(!ways.iter().any(|way| html.contains(way)), "{html}");
+        assert!(html.contains("Ask whoever runs this site"));
+        for name in ["sign-in", "sign-in-passkey-only", "step-up"] {
+            assert!(page(name).contains("/.gatehouse/recover?"), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_more_proof_says_what_was_given_and_what_remains() {
+        let html = page("one-more-proof");
+        for words in [
+            ">One more proof is needed</h1>",
+            "You read mail.",
+            "/recover/code?",
+        ] {
+            assert!(html.contains(words), "{words}");
+        }
+        assert!(!html.contains("/recover/email?"));
+        assert!(page("one-more-proof-of-two").contains(">Two proofs are needed</h1>"));
+    }
+
+    #[test]
+    fn a_passkey_that_waits_says_until_when_and_how_to_stop_it() {
+        for name in ["passkey-held", "passkey-held-waiting"] {
+            let html = page(name);
+            assert!(html.contains("22 Nov 2026, 10:21 UTC"), "{name}");
+            assert!(html.contains("Was it not you"), "{name}");
+        }
+        assert!(!page("passkey-held-over").contains("22 Nov 2026"));
     }
 
     #[test]

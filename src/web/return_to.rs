@@ -44,6 +44,11 @@ impl ReturnTo {
         &self.0
     }
 
+    /// The path alone.
+    pub fn path(&self) -> &str {
+        self.0.split('?').next().unwrap_or_default()
+    }
+
     /// `page` with this path as its `return_to` parameter.
     pub fn on(&self, page: &str) -> String {
         format!(

@@ -15,6 +15,7 @@ mod passkey;
 mod protocols;
 mod readings;
 mod records;
+mod recovery;
 mod session;
 mod session_end;
 mod sign_in_email;

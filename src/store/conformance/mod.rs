@@ -12,6 +12,7 @@ pub(crate) mod outbox;
 pub(crate) mod passkeys;
 pub(crate) mod sessions;
 pub(crate) mod starting;
+pub(crate) mod takeover;
 
 use std::{sync::Arc, time::Duration};
 
@@ -74,6 +75,13 @@ macro_rules! rules {
             sessions::sessions_are_listed_newest_first
             sessions::a_session_is_ended_once_and_by_its_own_account
             sessions::many_sessions_are_ended_and_counted
+            takeover::a_held_passkey_is_good_once_it_is_used_after_its_wait
+            takeover::a_frozen_passkey_opens_and_raises_nothing
+            takeover::a_recovery_doubts_the_other_passkeys_and_ends_the_other_sessions
+            takeover::an_account_is_enrolled_once_and_for_all
+            takeover::of_many_first_passkeys_one_is_saved
+            takeover::a_mail_signs_nobody_in_where_that_is_switched_off_or_blocked
+            takeover::a_session_remembers_what_was_proved
             email::a_code_may_be_mistyped_four_times
             email::the_fifth_wrong_code_ends_the_attempt
             email::guesses_at_once_do_not_exceed_the_limit

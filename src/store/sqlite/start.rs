@@ -62,6 +62,8 @@ async fn enact(
     }
     require(is_open(&start.spend, &account), Started::RecoveryClosed)?;
     require(spend(step, start, &account).await?, Started::AlreadySpent)?;
+    let as_promised = !start.first_passkey || account.enrolled_at.is_none();
+    require(as_promised, Started::EnrolledBefore)?;
     if let Some(new) = &start.new_account {
         let creation = accounts::add(step, new).await?;
         require(creation == Creation::Created, Started::AccountTaken)?;

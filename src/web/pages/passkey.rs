@@ -33,6 +33,19 @@ pub struct Enrol<'a> {
     pub has_passkeys: bool,
     /// Where the passkey is to be saved, if not on this device.
     pub on: Option<Place>,
+    /// What saving one means, where that is a recovery.
+    pub recovering: Option<Recovering>,
+}
+
+/// What saving a passkey means in a recovery.
+#[derive(Clone, Debug)]
+pub struct Recovering {
+    /// When it would open everything, if that is not at once.
+    pub opens_at: Option<String>,
+    /// Whether the person is signed out everywhere else then.
+    pub ends_sessions: bool,
+    /// Where a full session goes with a passkey at hand, so that it is no recovery.
+    pub confirm_first: Option<String>,
 }
 
 /// *Passkey saved to this device*.
@@ -49,6 +62,27 @@ pub struct PasskeySaved<'a> {
     pub on: Option<Place>,
     /// Whether the account has no other, so that one more should be saved.
     pub only_one: bool,
+}
+
+/// A passkey that was saved in a recovery and waits: right after it was saved, and in each session that it
+/// opens meanwhile.
+#[derive(Debug, Template)]
+#[template(path = "passkey_held.html")]
+pub struct PasskeyHeld<'a> {
+    /// What surrounds the page.
+    pub frame: Frame<'a>,
+    /// What it is called.
+    pub label: &'a str,
+    /// When it opens everything; `None` when it would by now.
+    pub until: Option<String>,
+    /// Whether it was saved just now.
+    pub just_saved: bool,
+    /// Whether a mail has told of it.
+    pub told: bool,
+    /// Where it signs in.
+    pub sign_in: &'a str,
+    /// Where to go meanwhile.
+    pub onward: &'a str,
 }
 
 /// *Confirm it's you*: a fresh passkey check inside a session.

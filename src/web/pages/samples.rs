@@ -48,6 +48,7 @@ fn branded_samples(branding: &Branding, value: &str) -> Vec<Sample> {
     };
     let mut samples = sign_in_samples(visitor, value);
     samples.extend(passkey_samples(visitor, person, value));
+    samples.extend(ways_back_samples(visitor, person, value));
     samples.extend(account_samples(visitor, person, value));
     samples.extend(error_samples(visitor, value));
     samples
@@ -73,6 +74,7 @@ fn sign_in_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
         email: value,
         error,
         lifespan_minutes: 15,
+        return_to: value,
     };
     let link = |same_browser| MailLink {
         frame,
@@ -99,6 +101,24 @@ fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
         restricted,
         has_passkeys,
         on,
+        recovering: None,
+    };
+    let recovering = |restricted: bool, waits: bool| Enrol {
+        recovering: Some(Recovering {
+            opens_at: waits.then(|| "22 Nov 2026, 10:21 UTC".to_owned()),
+            ends_sessions: true,
+            confirm_first: (!restricted).then(|| value.to_owned()),
+        }),
+        ..enrol(restricted, true, None)
+    };
+    let held = |just_saved, waits: bool| PasskeyHeld {
+        frame: person,
+        label: value,
+        until: waits.then(|| "22 Nov 2026, 10:21 UTC".to_owned()),
+        just_saved,
+        told: just_saved,
+        sign_in: value,
+        onward: value,
     };
     let invitation = Invitation {
         frame: visitor,
@@ -138,7 +158,69 @@ fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
             "passkey-saved-hardware-key",
             &saved(Some(Place::HardwareKey), false),
         ),
+        sample("enrol-recovering", &recovering(true, false)),
+        sample("enrol-recovering-held", &recovering(true, true)),
+        sample("enrol-recovering-full", &recovering(false, true)),
+        sample("passkey-held", &held(true, true)),
+        sample("passkey-held-waiting", &held(false, true)),
+        sample("passkey-held-over", &held(false, false)),
         sample("step-up", &step_up),
+    ]
+}
+
+fn ways_back_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let all = WaysBack {
+        return_to: value,
+        email: true,
+        backup_codes: true,
+        another_device: true,
+        contact: Some(value),
+    };
+    let none = WaysBack {
+        email: false,
+        backup_codes: false,
+        another_device: false,
+        contact: None,
+        ..all
+    };
+    let lost = |ways, enrol| LostPasskey {
+        frame: visitor,
+        ways,
+        enrol,
+    };
+    let proof = |missing, given: &[&'static str], ways| OneMoreProof {
+        frame: person,
+        missing,
+        given: given.to_vec(),
+        ways,
+        sign_in: value,
+        restricted: true,
+        onward: value,
+    };
+    let email = |error| RecoverByEmail {
+        frame: visitor,
+        return_to: value,
+        form: EmailForm { value, error },
+    };
+    let remaining = WaysBack {
+        email: false,
+        ..all
+    };
+    vec![
+        sample("lost-passkey", &lost(all, None)),
+        sample(
+            "lost-passkey-restricted",
+            &lost(all, Some(value.to_owned())),
+        ),
+        sample("lost-passkey-no-way", &lost(none, None)),
+        sample("one-more-proof", &proof(1, &["You read mail."], remaining)),
+        sample("one-more-proof-of-two", &proof(2, &[], all)),
+        sample(
+            "one-more-proof-no-way",
+            &proof(1, &["You read mail."], none),
+        ),
+        sample("recover-by-email", &email(None)),
+        sample("recover-by-email-error", &email(Some(value))),
     ]
 }
 

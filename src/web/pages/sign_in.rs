@@ -49,6 +49,8 @@ pub struct CheckMail<'a> {
     pub error: Option<&'a str>,
     /// How long link and code are good for.
     pub lifespan_minutes: u64,
+    /// Where to go afterwards.
+    pub return_to: &'a str,
 }
 
 /// Where a mail's link leads. Getting this page changes nothing.

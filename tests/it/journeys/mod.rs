@@ -3,6 +3,7 @@
 mod accessibility;
 mod email;
 mod passkey;
+mod recovery;
 mod session;
 
 use crate::harness::{Gateway, gateway::Setup, upstream::Answer};

@@ -205,6 +205,19 @@ impl Browser {
         self.send_address(address).await;
     }
 
+    /// On a page that lists ways back.
+    pub async fn choose(&self, way: &str) {
+        let way = xpath_text(way);
+        let link = format!("//main//a[.//strong[normalize-space(.)={way}]]");
+        let chosen = self.retry(|| async {
+            let link = self.usable(By::XPath(link.as_str())).await?;
+            link.click().await.ok()
+        });
+        if chosen.await.is_none() {
+            panic!("no way back is called {way}: {}", self.describe().await);
+        }
+    }
+
     /// After a passkey failed, when the email form is open already.
     pub async fn send_address(&self, address: &str) {
         self.type_into("email", address).await;
@@ -215,6 +228,12 @@ impl Browser {
     pub async fn save_passkey(&self) {
         self.press("Create a passkey").await;
         self.sees("Passkey saved to this device").await;
+    }
+
+    /// The same in a recovery, where new passkeys wait.
+    pub async fn save_passkey_that_waits(&self) {
+        self.press("Create a passkey").await;
+        self.sees("It opens everything from").await;
     }
 
     pub async fn enrol(&self, link: &str) {
