@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::{
+    clock::Timestamp,
     config::{Config, Origin},
     core::Core,
     email_address::EmailAddress,
     mail::{Happening, Message},
     network::Network,
     secret::Token,
-    store::{Account, Notice, Report, Suspect},
+    store::{Account, Notice, OutboxMail, Report, Suspect},
 };
 
 /// Where *this was not me* leads.
@@ -33,6 +34,48 @@ pub struct Telling<'a> {
     pub suspect: Option<Suspect>,
 }
 
+/// What administrators are told when somebody says "this was not me".
+pub struct Alarm {
+    /// What they say they have not done, in a sentence or two.
+    pub about: String,
+    /// The passkey that it is about.
+    pub label: Option<String>,
+    /// When it happened.
+    pub happened_at: Timestamp,
+}
+
+/// Writes an alarm about an account to the administrators' addresses. None where there is no mail.
+pub fn alarm<'a>(
+    core: &Core,
+    config: &Config,
+    origin: &Origin,
+    account: &Account,
+    addresses: impl IntoIterator<Item = &'a EmailAddress>,
+    alarm: Alarm,
+) -> Vec<OutboxMail> {
+    if config.mail.is_none() {
+        return Vec::new();
+    }
+    let now = core.clock.now();
+    let message = Message::Alarm {
+        login: account.login.clone(),
+        about: alarm.about,
+        label: alarm.label,
+        happened_at: alarm.happened_at,
+        at: now,
+        account_url: origin.join(&format!("/.gatehouse/admin/accounts/{}", account.id)),
+    };
+    let (branding, subject) = (&config.branding, Some(account.id));
+    let worth_until = now.plus(WORTH_SENDING);
+    addresses
+        .into_iter()
+        .map(|address| {
+            core.outbox
+                .prepare(address, &message, branding, subject, now, worth_until)
+        })
+        .collect()
+}
+
 /// Writes a notice to `addresses` of an account; the step of the store that makes it happen keeps it. `None`
 /// where there is no address or no mail.
 pub fn write<'a>(
@@ -46,6 +89,7 @@ pub fn write<'a>(
     config.mail.as_ref()?;
     let now = core.clock.now();
     let token = Token::random();
+    let about = telling.what.lead();
     let message = Message::Notice {
         what: telling.what,
         device: telling.device.map(str::to_owned),
@@ -70,6 +114,7 @@ pub fn write<'a>(
         digest: token.digest(),
         account: account.id,
         suspect,
+        about,
         created_at: now,
         expires_at: now.plus(REPORT_LIFESPAN),
     });

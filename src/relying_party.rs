@@ -144,8 +144,10 @@ impl RelyingParty {
         existing: &[Credential],
         place: Option<Place>,
     ) -> Result<(Value, Registration), PasskeyError> {
+        // A frozen passkey is not in the way of a new one on the same device: it opens nothing any more.
         let exclude = existing
             .iter()
+            .filter(|credential| !credential.is_frozen())
             .map(|credential| credential.id.bytes().to_vec())
             .collect();
         let display_name = account.name.as_deref().unwrap_or(&account.login);

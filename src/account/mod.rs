@@ -1,5 +1,9 @@
-//! What a person manages: passkeys, sessions, signing out.
+//! What a person manages: passkeys, sessions, the address, signing out, and what was not them.
 
+pub mod address;
+pub mod alert;
+pub mod allow_recovery;
+pub mod not_me;
 pub mod overview;
 pub mod passkeys;
 pub mod session_state;
@@ -14,6 +18,10 @@ use crate::core::Core;
 /// The pages of this module.
 pub fn router() -> Router<Arc<Core>> {
     Router::new()
+        .merge(address::router())
+        .merge(alert::router())
+        .merge(allow_recovery::router())
+        .merge(not_me::router())
         .merge(overview::router())
         .merge(passkeys::router())
         .merge(session_state::router())

@@ -11,18 +11,19 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
+use super::{address, alert, not_me};
 use crate::{
     clock::Timestamp,
     core::Core,
     id::SessionId,
     session::Visit,
     sign_in::passkey,
-    store::{Account, Credential, SessionRecord},
+    store::{Account, Credential, SessionRecord, Standing},
     telemetry::audit::AuditEvent,
     web::{
         ask::{Ask, Form, Query},
         error::{Outcome, Refusal},
-        pages::{AccountPage, KnownToBrowsers, PasskeyRow, SessionRow},
+        pages::{AccountPage, KnownToBrowsers, PasskeyRow, PasskeyStanding, SessionRow, Takeover},
         provider,
         return_to::ReturnTo,
     },
@@ -50,6 +51,9 @@ enum Done {
     Renamed,
     Removed,
     SessionEnded,
+    Kept,
+    AddressChanged,
+    RecoveryAllowed,
 }
 
 impl Done {
@@ -58,6 +62,11 @@ impl Done {
             Self::Renamed => "The passkey has its new name.",
             Self::Removed => "The passkey was removed, and the sessions it had opened were ended.",
             Self::SessionEnded => "That session has ended.",
+            Self::Kept => "Good: that passkey stays yours.",
+            Self::AddressChanged => "Mails about your account go to the new address from now on.",
+            Self::RecoveryAllowed => {
+                "Mails and backup codes sign in again, as far as you have chosen."
+            }
         }
     }
 }
@@ -73,17 +82,31 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         .iter()
         .find(|session| session.id == visit.claims.sid);
     let signed_in_with = current.and_then(|session| session.credential.as_ref());
+    let own = not_me::own_passkey(&ask, visit).await?;
+    let restricted = visit.claims.restricted;
+    let now = ask.now();
     ask.page(&AccountPage {
         frame: ask.frame(),
         login: &account.login,
         email: account.email.as_ref().map(|email| email.as_str()),
         name: account.name.as_deref(),
-        restricted: visit.claims.restricted,
-        known_to_browsers: (!visit.claims.restricted)
-            .then(|| known_to_browsers(&ask, &credentials, account)),
+        may_change_email: !restricted && address::is_offered(&ask),
+        takeover: if restricted {
+            Takeover::default()
+        } else {
+            alert::takeover(account.recovery.blocked_at, &credentials)
+        },
+        restricted,
+        known_to_browsers: (!restricted).then(|| known_to_browsers(&ask, &credentials, account)),
         passkeys: credentials
             .iter()
-            .map(|credential| passkey_row(credential, signed_in_with == Some(&credential.id)))
+            .map(|credential| PasskeyRow {
+                current: signed_in_with == Some(&credential.id),
+                may_be_reported: own
+                    .as_ref()
+                    .is_some_and(|own| not_me::may_be_reported(credential, own, now)),
+                ..passkey_row(credential)
+            })
             .collect(),
         sessions: sessions
             .iter()
@@ -93,10 +116,12 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
     })
 }
 
-/// Of a full session alone: whoever got in by mail must not make browsers forget passkeys.
+/// Of a full session alone: whoever got in by mail must not make browsers forget passkeys. One that waits is
+/// accepted, if for little; a frozen one is not, and goes.
 fn known_to_browsers(ask: &Ask, credentials: &[Credential], account: &Account) -> KnownToBrowsers {
     let ids: Vec<_> = credentials
         .iter()
+        .filter(|credential| !credential.is_frozen())
         .map(|credential| credential.id.to_string())
         .collect();
     KnownToBrowsers {
@@ -110,7 +135,7 @@ fn known_to_browsers(ask: &Ask, credentials: &[Credential], account: &Account) -
     }
 }
 
-fn passkey_row(credential: &Credential, current: bool) -> PasskeyRow {
+fn passkey_row(credential: &Credential) -> PasskeyRow {
     PasskeyRow {
         id: credential.id.to_string(),
         label: credential.label.clone(),
@@ -125,7 +150,14 @@ fn passkey_row(credential: &Credential, current: bool) -> PasskeyRow {
             .map(Timestamp::for_people)
             .unwrap_or_default(),
         synced: credential.backup_state,
-        current,
+        current: false,
+        standing: match credential.standing {
+            Standing::Good => PasskeyStanding::Good,
+            Standing::Held { until } => PasskeyStanding::Waits(until.for_people()),
+            Standing::Frozen { since } => PasskeyStanding::Stopped(since.for_people()),
+        },
+        to_confirm: credential.to_confirm,
+        may_be_reported: false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Renaming and removing a passkey. Removing needs a fresh step-up: it can lock a person out.
+//! Renaming, confirming and removing a passkey. Removing needs a fresh step-up: it can lock a person out.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,6 +37,7 @@ const MAX_LABEL: usize = 60;
 pub fn router() -> Router<Arc<Core>> {
     Router::new()
         .route("/.gatehouse/account/passkeys/{id}/rename", post(rename))
+        .route("/.gatehouse/account/passkeys/{id}/keep", post(keep))
         .route(
             "/.gatehouse/account/passkeys/{id}/remove",
             get(ask_to_remove).post(remove),
@@ -75,6 +76,27 @@ async fn rename(ask: Ask, Path(id): Path<String>, Form(form): Form<Label>) -> Ou
     }
     audit.log();
     Ok(Redirect::to(&format!("{}?done=renamed", overview::PATH)).into_response())
+}
+
+/// After a recovery: this one is still its person's.
+async fn keep(ask: Ask, Path(id): Path<String>, Form(Nothing {}): Form<Nothing>) -> Outcome {
+    let visit = full_session(&ask)?;
+    let id = CredentialId::parse(&id).ok_or(Refusal::NOT_FOUND)?;
+    let event = AuditEvent::PasskeyConfirmed {
+        credential: id.clone(),
+    };
+    let account = visit.account.id;
+    let audit = ask.caller.audit(ask.now(), Some(account), event);
+    if !ask
+        .core
+        .store
+        .confirm_credential(account, &id, &audit)
+        .await?
+    {
+        return Err(Refusal::NOT_FOUND);
+    }
+    audit.log();
+    Ok(Redirect::to(&format!("{}?done=kept", overview::PATH)).into_response())
 }
 
 async fn ask_to_remove(ask: Ask, Path(id): Path<String>) -> Outcome {
@@ -140,16 +162,18 @@ fn full_session(ask: &Ask) -> Outcome<&Visit> {
     Ok(visit)
 }
 
-fn has_stepped_up(ask: &Ask, visit: &Visit) -> bool {
+pub(super) fn has_stepped_up(ask: &Ask, visit: &Visit) -> bool {
     let age = visit.claims.stepped_up_at.map(|at| ask.now().since(at));
     !visit.claims.restricted && age.is_some_and(|age| age <= MAX_STEP_UP_AGE)
 }
 
-/// A passkey of this account, and whether it is the last one.
+/// A passkey of this account, and whether it is the last one that opens anything.
 async fn own(ask: &Ask, visit: &Visit, id: &str) -> Outcome<(Credential, bool)> {
     let id = CredentialId::parse(id).ok_or(Refusal::NOT_FOUND)?;
     let mut credentials = ask.core.store.credentials(visit.account.id).await?;
-    let last = credentials.len() == 1;
+    let last = credentials
+        .iter()
+        .all(|credential| credential.id == id || credential.is_frozen());
     let at = credentials
         .iter()
         .position(|credential| credential.id == id)

@@ -93,6 +93,11 @@ impl Happening {
         }
     }
 
+    /// What happened, in a sentence or two.
+    pub fn lead(&self) -> String {
+        self.words("", Timestamp::for_people).lead
+    }
+
     /// In the name of the operator called `name`; `moment` writes a moment out.
     pub(super) fn words(&self, name: &str, moment: impl Fn(Timestamp) -> String) -> Words {
         let (subject, lead, danger, advice) = match self {
@@ -204,8 +209,8 @@ impl Happening {
             ),
             Self::Reported => (
                 format!("Somebody said “this was not me” about your {name} account"),
-                "What it was about is stopped, administrators were told, and mails and backup codes sign in no \
-                 longer until you or they allow it again."
+                "What it was about is stopped, and mails and backup codes sign nobody in until you or an \
+                 administrator allows it again."
                     .to_owned(),
                 "somebody else reads mails that are meant for you.",
                 "Sign in with your passkey and look at your account, or ask an administrator.",

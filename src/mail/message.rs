@@ -33,6 +33,30 @@ pub enum Message {
         /// How long it is good for.
         lifespan: Duration,
     },
+    /// A link and a code that prove a new address of an account.
+    ChangeAddress {
+        /// Opens the confirmation page.
+        link: String,
+        /// Eight digits, for the page that asked.
+        code: String,
+        /// How long both are good for.
+        lifespan: Duration,
+    },
+    /// To an administrator: somebody said "this was not me".
+    Alarm {
+        /// Whose account.
+        login: String,
+        /// What they say they have not done.
+        about: String,
+        /// The passkey that it is about.
+        label: Option<String>,
+        /// When that happened.
+        happened_at: Timestamp,
+        /// When they said so.
+        at: Timestamp,
+        /// The account, on the administrators' pages.
+        account_url: String,
+    },
     /// Something happened to the account.
     Notice {
         /// What.
@@ -72,6 +96,10 @@ impl Message {
         match self {
             Self::SignIn { code, .. } => format!("{} is your {name} sign-in code", in_fours(code)),
             Self::Invitation { .. } => format!("Your invitation to {name}"),
+            Self::ChangeAddress { code, .. } => {
+                format!("{} confirms your new {name} address", in_fours(code))
+            }
+            Self::Alarm { .. } => format!("Somebody said “this was not me” at {name}"),
             Self::Notice { what, .. } => what.words(name, moment_in_words).subject,
         }
     }
@@ -115,6 +143,52 @@ impl Message {
                     }),
                 )
             }
+            Self::ChangeAddress {
+                link,
+                code,
+                lifespan,
+            } => {
+                let code = &in_fours(code);
+                let lifespan = &in_words(*lifespan);
+                (
+                    written(&ChangeAddressText {
+                        brand,
+                        link,
+                        code,
+                        lifespan,
+                    }),
+                    written(&ChangeAddressHtml {
+                        brand,
+                        link,
+                        code,
+                        lifespan,
+                    }),
+                )
+            }
+            Self::Alarm {
+                login,
+                about,
+                label,
+                happened_at,
+                at,
+                account_url,
+            } => {
+                let facts = &alarm_facts(login, label.as_deref(), *happened_at, *at);
+                (
+                    written(&AlarmText {
+                        brand,
+                        about,
+                        facts,
+                        account_url,
+                    }),
+                    written(&AlarmHtml {
+                        brand,
+                        about,
+                        facts,
+                        account_url,
+                    }),
+                )
+            }
             Self::Notice {
                 what,
                 device,
@@ -153,6 +227,8 @@ impl fmt::Debug for Message {
         f.write_str(match self {
             Self::SignIn { .. } => "SignIn",
             Self::Invitation { .. } => "Invitation",
+            Self::ChangeAddress { .. } => "ChangeAddress",
+            Self::Alarm { .. } => "Alarm",
             Self::Notice { .. } => "Notice",
         })
     }
@@ -187,6 +263,64 @@ fn facts(
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
     .collect()
+}
+
+/// An address is shown whole: that a mail program makes a link of it does no harm.
+fn alarm_facts(
+    login: &str,
+    label: Option<&str>,
+    happened_at: Timestamp,
+    at: Timestamp,
+) -> Vec<(&'static str, String)> {
+    let login = match EmailAddress::parse(login) {
+        Some(address) => address.as_str().to_owned(),
+        None => plain_words(login),
+    };
+    [
+        ("Account", Some(login)),
+        ("Passkey", label.map(plain_words)),
+        ("It happened", Some(moment_in_words(happened_at))),
+        ("They said so", Some(moment_in_words(at))),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
+
+#[derive(Template)]
+#[template(path = "mail_change_address.txt")]
+struct ChangeAddressText<'a> {
+    brand: Brand<'a>,
+    link: &'a str,
+    code: &'a str,
+    lifespan: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail_change_address.html")]
+struct ChangeAddressHtml<'a> {
+    brand: Brand<'a>,
+    link: &'a str,
+    code: &'a str,
+    lifespan: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail_alarm.txt")]
+struct AlarmText<'a> {
+    brand: Brand<'a>,
+    about: &'a str,
+    facts: &'a [(&'static str, String)],
+    account_url: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail_alarm.html")]
+struct AlarmHtml<'a> {
+    brand: Brand<'a>,
+    about: &'a str,
+    facts: &'a [(&'static str, String)],
+    account_url: &'a str,
 }
 
 #[derive(Template)]
@@ -341,6 +475,19 @@ mod tests {
             Message::Invitation {
                 link: LINK.into(),
                 lifespan,
+            },
+            Message::ChangeAddress {
+                link: LINK.into(),
+                code: "12345678".into(),
+                lifespan,
+            },
+            Message::Alarm {
+                login: "ann@example.com".into(),
+                about: Happening::PasskeyAdded { label: label() }.lead(),
+                label: Some("https://evil.example".into()),
+                happened_at: Timestamp::from_seconds(1_800_000_000),
+                at: until,
+                account_url: LINK.into(),
             },
         ];
         all.extend(

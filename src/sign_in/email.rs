@@ -49,7 +49,7 @@ const FLOW_COOKIE: &str = "__Host-gatehouse-mail";
 
 /// No answer that could tell a known address from an unknown one leaves earlier than this: longer than
 /// the store's work for a known address takes.
-const ANSWER_AFTER: Duration = Duration::from_millis(250);
+pub(crate) const ANSWER_AFTER: Duration = Duration::from_millis(250);
 
 /// The pages.
 pub fn router() -> Router<Arc<Core>> {
@@ -219,13 +219,7 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
     let method = offered(&ask)?;
     pay(&ask, Attempt::Redemption)?;
     let flow = Flow::of(&ask, &headers).ok_or(Refusal::LINK_OVER)?;
-    let digits: String = form
-        .code
-        .chars()
-        .filter(char::is_ascii_digit)
-        .take(MAX_DIGITS)
-        .collect();
-    let code = code_digest(&ask, flow.attempt, &digits);
+    let code = code_digest(&ask, flow.attempt, &digits(&form.code));
     let tried = ask
         .core
         .store
@@ -352,7 +346,7 @@ async fn sign_in(ask: &Ask, attempt: EmailAttempt, method: EmailMethod) -> Outco
         tell: None,
     };
     let begun = start_session(ask, verified).await?;
-    let location = after_sign_in(&begun, &ReturnTo::parse(&attempt.return_to));
+    let location = after_sign_in(ask, &begun, &ReturnTo::parse(&attempt.return_to)).await;
     let mut answer = begun.redirect(&location);
     answer
         .headers_mut()
@@ -382,11 +376,11 @@ impl Flow {
     }
 }
 
-fn offered(ask: &Ask) -> Outcome<EmailMethod> {
+pub(crate) fn offered(ask: &Ask) -> Outcome<EmailMethod> {
     ask.config().methods.email.ok_or(Refusal::NOT_OFFERED)
 }
 
-fn pay(ask: &Ask, attempt: Attempt) -> Outcome<()> {
+pub(crate) fn pay(ask: &Ask, attempt: Attempt) -> Outcome<()> {
     ask.core
         .limits
         .charge(attempt, ask.caller.network())
@@ -396,9 +390,18 @@ fn pay(ask: &Ask, attempt: Attempt) -> Outcome<()> {
 /// Digits of a code: 10^8 codes, five guesses per mail.
 const MAX_DIGITS: usize = 8;
 
+/// A code as it was typed, with its spaces, as its digits.
+pub(crate) fn digits(typed: &str) -> String {
+    typed
+        .chars()
+        .filter(char::is_ascii_digit)
+        .take(MAX_DIGITS)
+        .collect()
+}
+
 /// The code that belongs to a link: derived, so that the link's page can show it although the store holds
 /// only digests. Modulo bias over 64 bits is below 10^-11.
-fn code_of(ask: &Ask, token: &Token) -> String {
+pub(crate) fn code_of(ask: &Ask, token: &Token) -> String {
     let digest = ask
         .core
         .secret
@@ -412,7 +415,7 @@ fn code_of(ask: &Ask, token: &Token) -> String {
 }
 
 /// What the store compares a code by: keyed, since a code has too little entropy for a bare hash.
-fn code_digest(ask: &Ask, attempt: EmailAttemptId, code: &str) -> Digest {
+pub(crate) fn code_digest(ask: &Ask, attempt: EmailAttemptId, code: &str) -> Digest {
     ask.core.secret.mac_key(Purpose::EmailCode).digest(&[
         b"digest",
         attempt.uuid().as_bytes(),

@@ -22,10 +22,11 @@ use serde_json::json;
 
 use self::right::Right;
 use crate::{
+    account::alert,
     clock::Timestamp,
     config::Grant,
     core::Core,
-    id::SessionId,
+    id::{AccountId, SessionId},
     mail::Happening,
     method::{Method, Proofs},
     session::Claims,
@@ -101,6 +102,7 @@ pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
     let cookie = ask.core.sessions.cookie(&session, &ask.config().session);
     let begun = Begun {
         cookie,
+        account: session.account,
         restricted: session.restricted,
     };
     let account = Some(verified.account.clone());
@@ -124,6 +126,7 @@ pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
 /// A session that has begun.
 pub struct Begun {
     cookie: HeaderValue,
+    account: AccountId,
     /// Whether it is held to low-stakes operations.
     pub restricted: bool,
 }
@@ -146,11 +149,17 @@ impl Begun {
     }
 }
 
-/// Where somebody goes after a sign-in: on, or to the page that lifts the restriction, where those who gave
-/// one more proof for its sake are going already.
-fn after_sign_in(begun: &Begun, return_to: &ReturnTo) -> String {
-    if begun.restricted && return_to.path() != enrolment::PATH {
-        return_to.on(enrolment::PATH)
+/// Where somebody goes after a sign-in: on, to the page that lifts the restriction (where those who gave one
+/// more proof for its sake are going already), or first to what they must know of a takeover.
+async fn after_sign_in(ask: &Ask, begun: &Begun, return_to: &ReturnTo) -> String {
+    if begun.restricted {
+        if return_to.path() == enrolment::PATH {
+            return_to.as_str().to_owned()
+        } else {
+            return_to.on(enrolment::PATH)
+        }
+    } else if alert::is_due(ask, begun.account).await {
+        return_to.on(alert::PATH)
     } else {
         return_to.as_str().to_owned()
     }
@@ -414,7 +423,8 @@ async fn refused(ask: &Ask, account: Option<&Account>, method: Method, reason: R
     record(ask, account, event).await;
 }
 
-async fn record(ask: &Ask, account: Option<&Account>, event: AuditEvent) {
+/// Records what changed nothing. Failing to is logged and changes nothing for the person.
+pub(crate) async fn record(ask: &Ask, account: Option<&Account>, event: AuditEvent) {
     let audit = ask
         .caller
         .audit(ask.now(), account.map(|account| account.id), event);

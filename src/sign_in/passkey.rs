@@ -162,7 +162,7 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
         },
     )
     .await?;
-    let location = after_sign_in(&begun, &ReturnTo::parse(&form.return_to));
+    let location = after_sign_in(&ask, &begun, &ReturnTo::parse(&form.return_to)).await;
     Ok(begun.go_on(&location))
 }
 

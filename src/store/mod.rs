@@ -123,6 +123,32 @@ pub trait Store: Send + Sync + 'static {
         audit: &AuditRecord,
     ) -> Result<bool>;
 
+    /// Notes that an older passkey is still its person's. `false` if this account has no such passkey that waits
+    /// to be confirmed.
+    async fn confirm_credential(
+        &self,
+        account: AccountId,
+        id: &CredentialId,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
+    // ── "this was not me" ──────────────────────────────────────────────────────────────────────────
+
+    /// What is left of the report whose link has this digest. Spends nothing.
+    async fn report(&self, digest: &Digest, now: Timestamp) -> Result<ReportState>;
+
+    /// Stops what somebody says they have not done, once; every other report of it counts as said. `None` if there is no right to it any more: nothing
+    /// has changed then.
+    async fn stop(&self, stop: &Stop, audit: &AuditRecord) -> Result<Option<Stopped>>;
+
+    /// Lets mails and backup codes sign in again, as far as the person has chosen. `false` if nothing held them up.
+    async fn allow_recovery(
+        &self,
+        account: AccountId,
+        notice: Option<&Notice>,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+
     // ── sessions ───────────────────────────────────────────────────────────────────────────────────
 
     /// Spends a proof and starts the session it pays for, with all that goes with it: a new account, a new
@@ -162,7 +188,8 @@ pub trait Store: Send + Sync + 'static {
 
     // ── sign-in by email ───────────────────────────────────────────────────────────────────────────
 
-    /// Records a request for a sign-in mail together with the mail; it supersedes the address's older ones.
+    /// Records a request for a sign-in mail together with the mail; it supersedes the address's older ones. One
+    /// for a new address supersedes the account's older ones instead: nobody ends another's by naming their address.
     /// Nothing is written when its account is gone by now.
     async fn begin_email_attempt(
         &self,
@@ -187,6 +214,14 @@ pub trait Store: Send + Sync + 'static {
         code: &Digest,
         now: Timestamp,
     ) -> Result<CodeTry>;
+
+    /// Spends an attempt for the account's new address, which supersedes every other mail of the account that is
+    /// still to be redeemed.
+    async fn change_address(
+        &self,
+        change: &AddressChange,
+        audit: &AuditRecord,
+    ) -> Result<AddressChanged>;
 
     // ── outgoing mail ──────────────────────────────────────────────────────────────────────────────
 

@@ -152,6 +152,16 @@ pub struct Credential {
     pub to_confirm: bool,
 }
 
+impl Credential {
+    /// Whether it opens nothing any more.
+    pub const fn is_frozen(&self) -> bool {
+        match self.standing {
+            Standing::Good | Standing::Held { .. } => false,
+            Standing::Frozen { .. } => true,
+        }
+    }
+}
+
 /// What a passkey is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -238,6 +248,8 @@ pub struct Report {
     pub account: AccountId,
     /// What is stopped.
     pub suspect: Suspect,
+    /// What the notice told, in a sentence.
+    pub about: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// From then on it is worth nothing.
@@ -251,6 +263,53 @@ pub struct Suspect {
     pub credential: Option<CredentialId>,
     /// A session, to be ended.
     pub session: Option<SessionId>,
+}
+
+/// What is left of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportState {
+    /// It can be said. The suspect's session is the first of the sign-in that it grew from.
+    Open(Box<Report>),
+    /// It was said already, about this account.
+    Said(AccountId),
+    /// It has expired, or there never was one.
+    Over,
+}
+
+/// A "this was not me", and all that is stopped by it: the suspect passkey, every other that was saved in the
+/// same sign-in or in one that such a passkey opened, their sessions, every restricted session, and recovery by
+/// mail and backup codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Whose account.
+    pub account: AccountId,
+    /// By what right.
+    pub ground: StopGround,
+    /// To the person and to the administrators.
+    pub mails: Vec<OutboxMail>,
+}
+
+/// By what right something is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopGround {
+    /// A notice's link, which is spent.
+    Report(Digest),
+    /// A full session of the account, which is kept with the passkey that opened it.
+    Session {
+        /// Which.
+        session: SessionId,
+        /// The passkey that its person has not saved.
+        suspect: CredentialId,
+    },
+}
+
+/// What was stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// The passkeys that were frozen, oldest first.
+    pub passkeys: Vec<Credential>,
+    /// How many sessions ended.
+    pub sessions: u64,
 }
 
 /// One session, as it is remembered. Its tokens are minted from this.
@@ -439,6 +498,32 @@ impl EmailAttempt {
     /// Wrong codes that end an attempt: with 10^8 codes, five guesses succeed once in 20 million attempts
     /// (NIST SP 800-63B-4 §3.2.2 asks for throttling of codes under 64 bits).
     pub const MAX_WRONG_CODES: u32 = 5;
+}
+
+/// A new address of an account, proved by a mail that went there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressChange {
+    /// What it costs; must have gone to this address for this account.
+    pub attempt: EmailAttemptId,
+    /// Whose.
+    pub account: AccountId,
+    /// The address.
+    pub email: EmailAddress,
+    /// Tells the person of it, at the old address and the new one.
+    pub notice: Option<Notice>,
+}
+
+/// What came of changing an address. Anything but `Changed` changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressChanged {
+    /// It is the account's.
+    Changed,
+    /// The proof was spent, expired or superseded before, or is for something else.
+    AlreadySpent,
+    /// Another account has it.
+    Taken,
+    /// The account is disabled or gone.
+    AccountClosed,
 }
 
 /// What came of trying a code.

@@ -181,12 +181,22 @@ pub enum AuditEvent {
         /// The passkey that was frozen.
         credential: Option<CredentialId>,
     },
+    /// A "this was not me" was refused.
+    ReportRefused {
+        /// Why.
+        reason: Refusal,
+    },
     /// Recovery is allowed again after a "this was not me".
     RecoveryAllowed,
     /// A change of address was begun; a mail went to the new one.
     AddressChangeRequested,
     /// The account has a new, proved address.
     AddressChanged,
+    /// A change of address was refused.
+    AddressChangeRefused {
+        /// Why.
+        reason: Refusal,
+    },
     /// A new session signing key is in use.
     KeyRotated {
         /// Its key id.
@@ -280,6 +290,8 @@ pub enum Refusal {
     Held,
     /// A passkey that somebody said was not theirs.
     Frozen,
+    /// Another account has the address.
+    AddressTaken,
 }
 
 impl AuditRecord {

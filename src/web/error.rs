@@ -170,6 +170,28 @@ impl Refusal {
                    lost, the sign-in page says what to do. Otherwise ask whoever invited you for a new one.",
         way_on: SIGN_IN,
     };
+    /// A *this was not me* that can't be said any more, or never could.
+    pub const REPORT_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "report_over",
+        heading: "This link can't be used any more",
+        sentence: "It is too old, or incomplete, so nothing was stopped. If something in your account was not you, \
+                   sign in with your passkey and look at your account, or ask whoever runs this site.",
+        way_on: Some((
+            "/.gatehouse/sign-in?return_to=/.gatehouse/account",
+            "Look at your account",
+        )),
+    };
+    /// What proves a new address is worth nothing any more, is for another account, or the address is taken:
+    /// which of them is not to be learnt.
+    pub const ADDRESS_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "address_over",
+        heading: "This address was not confirmed",
+        sentence: "The link or code has expired, was used already, a newer one has taken its place, or the address \
+                   can't be used. Your account keeps the address it had.",
+        way_on: Some(("/.gatehouse/account/email", "Try again")),
+    };
     /// The account may not sign in.
     pub const ACCOUNT_CLOSED: Self = Self {
         status: StatusCode::FORBIDDEN,

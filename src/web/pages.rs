@@ -5,19 +5,24 @@
 //! hold for all pages (one heading, labels, no inline script or style) are tested here.
 
 mod account;
+mod address;
 mod error;
 mod passkey;
 #[cfg(test)]
 mod samples;
 mod sign_in;
+mod takeover;
 mod ways_back;
 
 pub use account::{
-    AccountPage, KnownToBrowsers, PasskeyRow, RemovePasskey, SessionRow, SignOut, SignedOut,
+    AccountPage, KnownToBrowsers, PasskeyRow, PasskeyStanding, RemovePasskey, SessionRow, SignOut,
+    SignedOut,
 };
+pub use address::{AddressLink, ChangeAddress, CheckAddress};
 pub use error::{BareFrame, ErrorPage};
 pub use passkey::{Enrol, Invitation, PasskeyHeld, PasskeySaved, Recovering, StepUp};
 pub use sign_in::{CheckMail, EmailForm, MailLink, SignIn};
+pub use takeover::{Alert, AllowRecovery, NotMe, Stopped, Takeover, WaitingPasskey, WhatStopped};
 pub use ways_back::{LostPasskey, OneMoreProof, RecoverByEmail, WaysBack};
 
 use crate::assets::Assets;

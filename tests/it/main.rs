@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod address;
 mod command_line;
 mod crash;
 mod enrolment;
@@ -10,6 +11,7 @@ mod identity;
 mod journeys;
 mod legacy_apps;
 mod mail_delivery;
+mod not_me;
 mod own_pages;
 mod passkey;
 mod protocols;

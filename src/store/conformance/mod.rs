@@ -5,11 +5,13 @@
 //! nodes, or the server and the command line.
 
 pub(crate) mod accounts;
+pub(crate) mod addresses;
 pub(crate) mod atomicity;
 pub(crate) mod email;
 pub(crate) mod feed;
 pub(crate) mod outbox;
 pub(crate) mod passkeys;
+pub(crate) mod reports;
 pub(crate) mod sessions;
 pub(crate) mod starting;
 pub(crate) mod takeover;
@@ -88,6 +90,17 @@ macro_rules! rules {
             email::the_code_is_worth_nothing_in_another_browser
             email::an_attempt_is_over_once_superseded_spent_or_expired
             email::an_attempt_of_a_deleted_account_writes_nothing
+            addresses::a_proved_address_takes_the_place_of_the_old_one
+            addresses::an_address_is_proved_for_one_account_once_and_in_time
+            addresses::an_address_of_another_account_is_not_taken
+            reports::a_report_stops_what_it_names_and_all_that_grew_from_it
+            reports::a_report_is_said_once_and_of_its_own_account
+            reports::a_report_without_a_passkey_stops_its_sign_in
+            reports::a_frozen_passkey_opens_nothing_even_if_it_was_the_only_one
+            reports::whoever_stops_another_passkey_keeps_session_and_passkey
+            reports::after_a_report_mails_start_nothing_until_that_is_allowed
+            reports::an_older_passkey_is_confirmed_once_by_its_own_account
+            reports::expired_reports_are_forgotten
             outbox::a_mail_is_taken_by_one_until_its_lease_ends
             outbox::mails_are_taken_in_the_order_they_fall_due
             outbox::a_postponed_mail_counts_its_tries

@@ -46,6 +46,7 @@ CREATE TABLE report (
     account    BLOB NOT NULL REFERENCES account ON DELETE CASCADE,
     credential BLOB,
     session    BLOB,
+    about      TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     spent_at   INTEGER

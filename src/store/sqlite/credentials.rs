@@ -62,6 +62,24 @@ pub(super) async fn remove(
     Ok(true)
 }
 
+pub(super) async fn confirm(
+    mut step: Step,
+    account: AccountId,
+    id: &CredentialId,
+    audit: &AuditRecord,
+) -> Result<bool> {
+    let update = sqlx::query(
+        "UPDATE credential SET to_confirm = 0
+         WHERE id = ?1 AND account = ?2 AND to_confirm = 1 AND frozen_at IS NULL",
+    );
+    if !step.changes_one(update.bind(id).bind(account)).await? {
+        step.abandon().await;
+        return Ok(false);
+    }
+    step.commit_with(audit).await?;
+    Ok(true)
+}
+
 /// Notes a use within a step; the first from the end of a wait on makes the passkey good. `false` if this
 /// account has no such passkey any more, or it is frozen.
 pub(super) async fn note_use(

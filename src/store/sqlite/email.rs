@@ -1,17 +1,21 @@
-//! Requests for a sign-in mail: recording them and trying codes. They are spent by starting a session.
+//! Requests for a sign-in mail or for one that proves a new address: recording them and trying codes. The former
+//! are spent by starting a session, the latter by changing the address.
 
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{
-    accounts, outbox,
+    accounts, feed, notices, outbox,
     row::Record,
-    step::{Read, Step},
+    step::{Read, Statement, Step},
 };
 use crate::{
     clock::Timestamp,
     id::EmailAttemptId,
     secret::Digest,
-    store::{CodeTry, EmailAttempt, OutboxMail, Result},
+    store::{
+        AccountState, AddressChange, AddressChanged, Change, CodeTry, EmailAttempt, EmailPurpose,
+        OutboxMail, Result,
+    },
     telemetry::audit::AuditRecord,
 };
 
@@ -28,10 +32,7 @@ pub(super) async fn begin(
         step.abandon().await;
         return Ok(());
     }
-    let supersede =
-        sqlx::query("UPDATE email_attempt SET superseded = 1 WHERE email = ?1 AND purpose = ?2");
-    step.execute(supersede.bind(&attempt.email).bind(attempt.purpose))
-        .await?;
+    step.execute(supersede_older(attempt)).await?;
     let insert = sqlx::query(
         "INSERT INTO email_attempt
              (id, account, email, link, code, browser, return_to, created_at, expires_at, purpose)
@@ -50,6 +51,82 @@ pub(super) async fn begin(
     step.execute(insert).await?;
     outbox::add(&mut step, mail).await?;
     step.commit_with(audit).await
+}
+
+/// Nobody ends another's change of address by naming the same one.
+fn supersede_older(attempt: &EmailAttempt) -> Statement<'_> {
+    match attempt.purpose {
+        EmailPurpose::SignIn => sqlx::query(
+            "UPDATE email_attempt SET superseded = 1 WHERE email = ?1 AND purpose = 'sign_in'",
+        )
+        .bind(&attempt.email),
+        EmailPurpose::Address => sqlx::query(
+            "UPDATE email_attempt SET superseded = 1 WHERE account = ?1 AND purpose = 'address'",
+        )
+        .bind(attempt.account),
+    }
+}
+
+/// Spends the attempt before it looks whose the address is: only who reads its mail learns that.
+pub(super) async fn change_address(
+    mut step: Step,
+    change: &AddressChange,
+    audit: &AuditRecord,
+) -> Result<AddressChanged> {
+    let outcome = enact_change(&mut step, change, audit).await?;
+    match outcome {
+        AddressChanged::Changed => step.commit_with(audit).await?,
+        AddressChanged::AlreadySpent | AddressChanged::Taken | AddressChanged::AccountClosed => {
+            step.abandon().await;
+        }
+    }
+    Ok(outcome)
+}
+
+async fn enact_change(
+    step: &mut Step,
+    change: &AddressChange,
+    audit: &AuditRecord,
+) -> Result<AddressChanged> {
+    let at = audit.at;
+    let account = accounts::find(step, change.account).await?;
+    if account.is_none_or(|account| account.state != AccountState::Active) {
+        return Ok(AddressChanged::AccountClosed);
+    }
+    let spend = sqlx::query(
+        "UPDATE email_attempt SET spent_at = ?2
+         WHERE id = ?1 AND spent_at IS NULL AND superseded = 0 AND expires_at > ?2 AND wrong_codes < ?3
+           AND purpose = 'address' AND account = ?4 AND email = ?5",
+    )
+    .bind(change.attempt)
+    .bind(at)
+    .bind(EmailAttempt::MAX_WRONG_CODES)
+    .bind(change.account)
+    .bind(&change.email);
+    if !step.changes_one(spend).await? {
+        return Ok(AddressChanged::AlreadySpent);
+    }
+    let taken = sqlx::query("SELECT 1 FROM account WHERE email = ?1 AND id <> ?2");
+    if step
+        .finds(taken.bind(&change.email).bind(change.account))
+        .await?
+    {
+        return Ok(AddressChanged::Taken);
+    }
+    // A new address is a new binding: what was mistyped at the old one no longer counts.
+    let update = sqlx::query(
+        "UPDATE account SET email = ?2, email_verified_at = ?3, email_code_failures = 0 WHERE id = ?1",
+    );
+    step.execute(update.bind(change.account).bind(&change.email).bind(at))
+        .await?;
+    // Mails that wait at the old address open nothing any more.
+    let supersede = sqlx::query("UPDATE email_attempt SET superseded = 1 WHERE account = ?1");
+    step.execute(supersede.bind(change.account)).await?;
+    if let Some(notice) = &change.notice {
+        notices::add(step, notice).await?;
+    }
+    feed::announce(step, at, &Change::AccountChanged(change.account)).await?;
+    Ok(AddressChanged::Changed)
 }
 
 pub(super) async fn by_link(

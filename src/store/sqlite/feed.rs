@@ -116,6 +116,7 @@ pub(super) async fn forget_before(mut step: Step, moment: Timestamp) -> Result<u
         "DELETE FROM spent_ceremony WHERE expires_at < ?1",
         "DELETE FROM email_attempt WHERE expires_at < ?1",
         "DELETE FROM invitation WHERE expires_at < ?1",
+        "DELETE FROM report WHERE expires_at < ?1",
         "DELETE FROM change WHERE at < ?1",
     ] {
         removed += step.execute(sqlx::query(statement).bind(moment)).await?;

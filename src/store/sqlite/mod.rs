@@ -13,6 +13,7 @@ mod file;
 mod migrate;
 mod notices;
 mod outbox;
+mod reports;
 mod row;
 mod sessions;
 mod start;
@@ -28,9 +29,10 @@ use sqlx::{
 
 use self::step::{Read, Step, unavailable};
 use super::{
-    Account, AccountKey, AccountState, Change, ChangePosition, CodeTry, Creation, Credential,
-    CredentialRemoval, EmailAttempt, Invitation, OutboxMail, OutboxState, Result, SessionRecord,
-    SessionStart, Started, Store, StoredKey,
+    Account, AccountKey, AccountState, AddressChange, AddressChanged, Change, ChangePosition,
+    CodeTry, Creation, Credential, CredentialRemoval, EmailAttempt, Invitation, Notice, OutboxMail,
+    OutboxState, ReportState, Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store,
+    StoredKey,
 };
 use crate::{
     clock::Timestamp,
@@ -199,6 +201,33 @@ impl Store for SqliteStore {
         credentials::remove(self.step("remove a passkey").await?, removal, audit).await
     }
 
+    async fn confirm_credential(
+        &self,
+        account: AccountId,
+        id: &CredentialId,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        credentials::confirm(self.step("confirm a passkey").await?, account, id, audit).await
+    }
+
+    async fn report(&self, digest: &Digest, now: Timestamp) -> Result<ReportState> {
+        reports::look_up(self.read("look up a report"), digest, now).await
+    }
+
+    async fn stop(&self, stop: &Stop, audit: &AuditRecord) -> Result<Option<Stopped>> {
+        reports::stop(self.step("stop what was reported").await?, stop, audit).await
+    }
+
+    async fn allow_recovery(
+        &self,
+        account: AccountId,
+        notice: Option<&Notice>,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        let step = self.step("allow recovery").await?;
+        reports::allow_recovery(step, account, notice, audit).await
+    }
+
     async fn start_session(&self, start: &SessionStart, audit: &AuditRecord) -> Result<Started> {
         start::start(self.step("start a session").await?, start, audit).await
     }
@@ -275,6 +304,14 @@ impl Store for SqliteStore {
             now,
         )
         .await
+    }
+
+    async fn change_address(
+        &self,
+        change: &AddressChange,
+        audit: &AuditRecord,
+    ) -> Result<AddressChanged> {
+        email::change_address(self.step("change an address").await?, change, audit).await
     }
 
     async fn enqueue_mail(&self, mail: &OutboxMail) -> Result<()> {

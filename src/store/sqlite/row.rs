@@ -6,7 +6,7 @@ use super::column::{Aaguid, Groups};
 use crate::{
     store::{
         Account, Change, ChangePosition, Credential, EmailAttempt, OutboxMail, OutboxState,
-        Recovery, SessionRecord, Standing, StoredKey,
+        Recovery, Report, SessionRecord, Standing, StoredKey, Suspect,
     },
     telemetry::audit::AuditRecord,
 };
@@ -95,6 +95,32 @@ impl Record for SessionRecord {
             device: row.try_get("device")?,
             network: row.try_get("network")?,
             proofs: row.try_get("proofs")?,
+        })
+    }
+}
+
+impl Record for Suspect {
+    const WHAT: &'static str = "suspect";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            credential: row.try_get("credential")?,
+            session: row.try_get("session")?,
+        })
+    }
+}
+
+impl Record for Report {
+    const WHAT: &'static str = "report";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            digest: row.try_get("digest")?,
+            account: row.try_get("account")?,
+            suspect: Suspect::read(row)?,
+            about: row.try_get("about")?,
+            created_at: row.try_get("created_at")?,
+            expires_at: row.try_get("expires_at")?,
         })
     }
 }

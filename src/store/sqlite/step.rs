@@ -63,6 +63,15 @@ impl Step {
             .transpose()
     }
 
+    /// All records that a statement gives.
+    pub async fn all<T: Record>(&mut self, statement: Statement<'_>) -> Result<Vec<T>> {
+        let rows = statement.fetch_all(&mut *self.connection).await;
+        rows.map_err(unavailable(self.action))?
+            .iter()
+            .map(record)
+            .collect()
+    }
+
     /// Whether a statement gives a row.
     pub async fn finds(&mut self, statement: Statement<'_>) -> Result<bool> {
         let row = statement.fetch_optional(&mut *self.connection).await;

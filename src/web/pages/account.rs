@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::Frame;
+use super::{Frame, Takeover};
 
 /// What browsers know an account by (WebAuthn L3 §5.1.10, signal methods).
 #[derive(Clone, Debug)]
@@ -30,6 +30,10 @@ pub struct AccountPage<'a> {
     pub email: Option<&'a str>,
     /// The display name.
     pub name: Option<&'a str>,
+    /// Whether the address can be changed here.
+    pub may_change_email: bool,
+    /// What there is to tell of a takeover; nothing in a restricted session, which may be the thief's.
+    pub takeover: Takeover,
     /// Whether this session is restricted; such a one may add passkeys but not change them.
     pub restricted: bool,
     /// For the browser's own list of passkeys; `None` keeps it as it is.
@@ -59,6 +63,23 @@ pub struct PasskeyRow {
     pub synced: bool,
     /// Whether this session was opened with it.
     pub current: bool,
+    /// What it is good for.
+    pub standing: PasskeyStanding,
+    /// Whether the person is asked if it is still theirs.
+    pub to_confirm: bool,
+    /// Whether the person may say that they have not saved it.
+    pub may_be_reported: bool,
+}
+
+/// What a passkey is good for, as shown.
+#[derive(Clone, Debug)]
+pub enum PasskeyStanding {
+    /// It signs in.
+    Good,
+    /// It opens little until then.
+    Waits(String),
+    /// It has opened nothing since then.
+    Stopped(String),
 }
 
 /// One session, as shown.

@@ -50,6 +50,8 @@ fn branded_samples(branding: &Branding, value: &str) -> Vec<Sample> {
     samples.extend(passkey_samples(visitor, person, value));
     samples.extend(ways_back_samples(visitor, person, value));
     samples.extend(account_samples(visitor, person, value));
+    samples.extend(takeover_samples(visitor, person, value));
+    samples.extend(address_samples(visitor, person, value));
     samples.extend(error_samples(visitor, value));
     samples
 }
@@ -265,6 +267,13 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
         last_used: if current { "today" } else { "" }.to_owned(),
         synced: current,
         current,
+        standing: match id {
+            "bbbb" => PasskeyStanding::Waits("5 March 2026, 09:12 UTC".to_owned()),
+            "cccc" => PasskeyStanding::Stopped("4 March 2026, 09:12 UTC".to_owned()),
+            _ => PasskeyStanding::Good,
+        },
+        to_confirm: current,
+        may_be_reported: id == "bbbb",
     };
     let session = |id: &str, device: &str, kind, current| SessionRow {
         id: id.to_owned(),
@@ -280,6 +289,12 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
         login: value,
         email: Some(value),
         name: Some(value),
+        may_change_email: !restricted,
+        takeover: if restricted {
+            Takeover::default()
+        } else {
+            takeover(value)
+        },
         restricted,
         known_to_browsers: (!restricted).then(|| KnownToBrowsers {
             relying_party: "example.com".to_owned(),
@@ -298,6 +313,97 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
         ],
         notice: Some(value),
     }
+}
+
+fn takeover(value: &str) -> Takeover {
+    Takeover {
+        blocked_since: Some("4 March 2026, 09:12 UTC".to_owned()),
+        waiting: vec![WaitingPasskey {
+            id: "bbbb".to_owned(),
+            label: value.to_owned(),
+            saved: "4 March 2026, 09:12 UTC".to_owned(),
+            until: "5 March 2026, 09:12 UTC".to_owned(),
+        }],
+        to_confirm: 1,
+    }
+}
+
+fn takeover_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let not_me = |frame, token| NotMe {
+        frame,
+        about: value,
+        label: Some(value),
+        happened: "4 March 2026, 09:12 UTC",
+        action: value,
+        token,
+    };
+    let stopped = |frame, stopped, signed_in| Stopped {
+        frame,
+        stopped,
+        signed_in,
+        contact: Some(value),
+    };
+    let what = |passkeys, sessions| {
+        Some(WhatStopped {
+            passkeys,
+            sessions,
+            administrators: true,
+        })
+    };
+    let alert = Alert {
+        frame: person,
+        takeover: takeover(value),
+        return_to: value,
+    };
+    let allow = AllowRecovery {
+        frame: person,
+        since: "4 March 2026, 09:12 UTC",
+        email: Some(value),
+    };
+    vec![
+        sample("not-me", &not_me(visitor, Some(value))),
+        sample("not-me-passkey", &not_me(person, None)),
+        sample(
+            "stopped",
+            &stopped(visitor, what(vec![value.to_owned()], 2), false),
+        ),
+        sample("stopped-signed-in", &stopped(person, what(vec![], 0), true)),
+        sample("stopped-already", &stopped(visitor, None, false)),
+        sample("alert", &alert),
+        sample("allow-recovery", &allow),
+    ]
+}
+
+fn address_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let change = |current, error| ChangeAddress {
+        frame: person,
+        login: value,
+        current,
+        lifespan_minutes: 15,
+        typed: value,
+        error,
+    };
+    let check = |error| CheckAddress {
+        frame: person,
+        email: value,
+        error,
+        lifespan_minutes: 15,
+    };
+    let link = |same_browser| AddressLink {
+        frame: visitor,
+        email: value,
+        token: "secret-token",
+        same_browser,
+        code: "12345678",
+    };
+    vec![
+        sample("change-address", &change(Some(value), None)),
+        sample("add-address", &change(None, Some(value))),
+        sample("check-address", &check(None)),
+        sample("check-address-error", &check(Some(value))),
+        sample("address-link-same", &link(true)),
+        sample("address-link-other", &link(false)),
+    ]
 }
 
 fn error_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {

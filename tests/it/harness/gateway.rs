@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse::{clock::Clock, server::Gatehouse};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{
@@ -146,6 +148,28 @@ impl Gateway {
     /// Runs `gatehouse` beside this gateway, on its configuration.
     pub fn command(&self, arguments: &[&str]) -> Outcome {
         command_line::gatehouse(&self.config, arguments)
+    }
+
+    /// Has a saved passkey wait for so many minutes, as one of a recovery may.
+    pub async fn hold_passkey(&self, id: &str, minutes: u64) {
+        let until = self.clock.now().plus(Duration::from_secs(60 * minutes));
+        let update = "UPDATE credential SET held_until = ?2 WHERE id = ?1";
+        self.change_passkey(update, id, until.seconds()).await;
+    }
+
+    /// Marks a saved passkey for confirmation, as a recovery does.
+    pub async fn doubt_passkey(&self, id: &str) {
+        let update = "UPDATE credential SET to_confirm = ?2 WHERE id = ?1";
+        self.change_passkey(update, id, 1).await;
+    }
+
+    async fn change_passkey(&self, update: &'static str, id: &str, value: i64) {
+        let id = URL_SAFE_NO_PAD.decode(id).expect("a passkey's id");
+        let options = SqliteConnectOptions::new().filename(self.folder().join("gatehouse.db"));
+        let mut store = SqliteConnection::connect_with(&options).await.unwrap();
+        let update = sqlx::query(update).bind(id).bind(value);
+        let changed = update.execute(&mut store).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1);
     }
 
     /// The test's own folder.

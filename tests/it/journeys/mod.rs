@@ -2,6 +2,7 @@
 
 mod accessibility;
 mod email;
+mod not_me;
 mod passkey;
 mod recovery;
 mod session;
