@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use criterion::{Criterion, criterion_group, criterion_main};
 use gatehouse::{
     admin::{
+        Acting,
         accounts::{self, Invitee},
         sessions::{self, Kind},
     },
@@ -59,9 +60,12 @@ async fn core_and_cookie(folder: &Path) -> (Core, HeaderMap) {
         groups: vec!["staff".to_owned()],
         mail: false,
     };
-    accounts::invite(&core, invitee).await.expect("an account");
+    let operator = Acting::at_command_line(&core, None);
+    accounts::invite(&operator, invitee)
+        .await
+        .expect("an account");
     let lifetime = std::time::Duration::from_secs(3600);
-    let own = sessions::issue(&core, "ann@example.com", Kind::Full, lifetime)
+    let own = sessions::issue(&operator, "ann@example.com", Kind::Full, lifetime)
         .await
         .expect("a session");
     let mut headers = HeaderMap::new();

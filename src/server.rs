@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    account,
+    account, admin,
     clock::Clock,
     config::Config,
     core::{Core, OpenError},
@@ -157,6 +157,7 @@ pub fn pages(core: &Arc<Core>) -> Router {
     Router::new()
         .merge(sign_in::router())
         .merge(account::router())
+        .merge(admin::router())
         .merge(asset_server::router())
         .fallback(|| async { Refusal::NOT_FOUND })
         .method_not_allowed_fallback(|| async {

@@ -372,9 +372,30 @@ async function showCapabilities() {
   });
 }
 
+/** A button that copies the field beside it. Without script, or where the browser refuses, the text is selected by hand. */
+function offerCopy(element) {
+  const field = element.querySelector("input");
+  const button = element.querySelector("button");
+  const status = element.querySelector("[data-copied]");
+  if (!navigator.clipboard) {
+    return;
+  }
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      status.textContent = status.dataset.copied;
+    } catch {
+      field.focus();
+    }
+  });
+}
+
 const supported = Boolean(window.PublicKeyCredential && navigator.credentials?.get);
 foldEmail(supported);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
+document.querySelectorAll("[data-copy]").forEach(offerCopy);
 const ceremony = document.querySelector("[data-ceremony]");
 if (supported) {
   showCapabilities();

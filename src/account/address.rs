@@ -15,20 +15,18 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
-use super::{overview, passkeys};
+use super::{address_flow::Flow, overview, passkeys};
 use crate::{
-    clock::Timestamp,
     core::Core,
     email_address::EmailAddress,
-    id::{AccountId, EmailAttemptId},
+    id::EmailAttemptId,
     limit::Attempt,
     mail::{Happening, Message},
-    secret::{Purpose, Token},
-    session::{Visit, cookie},
+    secret::Token,
+    session::Visit,
     sign_in::{
         email::{ANSWER_AFTER, code_digest, code_of, digits, pay},
         passkey, record, step_up,
@@ -50,9 +48,6 @@ use crate::{
 pub const PATH: &str = "/.gatehouse/account/email";
 const CODE_PATH: &str = "/.gatehouse/account/email/code";
 const LINK_PATH: &str = "/.gatehouse/account/email/link";
-
-/// The flow's cookie: sealed, and the same for every address.
-const FLOW_COOKIE: &str = "__Host-gatehouse-address";
 
 /// How long link and code are good for where nobody signs in by mail and so no other time is configured.
 const LIFESPAN: Duration = Duration::from_mins(15);
@@ -100,15 +95,6 @@ struct Request {
     email: String,
 }
 
-/// What the browser that asked keeps, whoever's address it is.
-#[derive(Serialize, Deserialize)]
-struct Flow {
-    attempt: EmailAttemptId,
-    account: AccountId,
-    email: EmailAddress,
-    expires_at: Timestamp,
-}
-
 async fn request(ask: Ask, Form(form): Form<Request>) -> Outcome {
     let answer_at = Instant::now() + ANSWER_AFTER;
     let lifespan = lifespan(&ask)?;
@@ -141,10 +127,8 @@ async fn request(ask: Ask, Form(form): Form<Request>) -> Outcome {
     sleep_until(answer_at).await;
     outcome?;
     let mut answer = Redirect::to(CODE_PATH).into_response();
-    answer.headers_mut().append(
-        header::SET_COOKIE,
-        cookie::set(FLOW_COOKIE, &flow.seal(&ask)?, lifespan),
-    );
+    let kept = flow.keep(&ask, lifespan)?;
+    answer.headers_mut().append(header::SET_COOKIE, kept);
     Ok(answer)
 }
 
@@ -359,7 +343,7 @@ async fn change(ask: &Ask, visit: &Visit, attempt: &EmailAttempt) -> Outcome<Res
             let mut answer = Redirect::to(&done).into_response();
             answer
                 .headers_mut()
-                .append(header::SET_COOKIE, cookie::clear(FLOW_COOKIE));
+                .append(header::SET_COOKIE, Flow::forget());
             return Ok(answer);
         }
         AddressChanged::AlreadySpent => Reason::NotRedeemable,
@@ -400,27 +384,4 @@ fn lifespan(ask: &Ask) -> Outcome<Duration> {
 
 const fn minutes(lifespan: Duration) -> u64 {
     lifespan.as_secs().div_ceil(60)
-}
-
-impl Flow {
-    /// The flow of this browser, if it is this very account's.
-    fn of(ask: &Ask, headers: &HeaderMap, visit: &Visit) -> Option<Self> {
-        let sealed = URL_SAFE_NO_PAD
-            .decode(cookie::single(headers, FLOW_COOKIE)?)
-            .ok()?;
-        let sealer = ask.core.secret.sealer(Purpose::FlowState);
-        let plain = sealer.open(&Self::context(ask), &sealed)?;
-        let flow: Self = serde_json::from_slice(&plain).ok()?;
-        (ask.now() < flow.expires_at && flow.account == visit.account.id).then_some(flow)
-    }
-
-    fn seal(&self, ask: &Ask) -> Outcome<String> {
-        let plain = serde_json::to_vec(self).map_err(|_| Refusal::INTERNAL)?;
-        let sealer = ask.core.secret.sealer(Purpose::FlowState);
-        Ok(URL_SAFE_NO_PAD.encode(sealer.seal(&Self::context(ask), &plain)))
-    }
-
-    fn context(ask: &Ask) -> Vec<u8> {
-        [b"address/".as_slice(), ask.browser.digest().bytes()].concat()
-    }
 }

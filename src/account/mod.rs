@@ -1,6 +1,7 @@
 //! What a person manages: passkeys, sessions, the address, signing out, and what was not them.
 
 pub mod address;
+mod address_flow;
 pub mod alert;
 pub mod allow_recovery;
 pub mod not_me;

@@ -194,7 +194,7 @@ async fn end_session(ask: Ask, Path(id): Path<String>, Form(Nothing {}): Form<No
     if ask
         .core
         .store
-        .end_session(id, Some(account), &audit)
+        .end_session(id, Some(account), &audit, None)
         .await?
     {
         audit.log();

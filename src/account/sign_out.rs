@@ -47,7 +47,7 @@ async fn sign_out(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outcome {
         let sid = visit.claims.sid;
         let event = AuditEvent::SignedOut { session: sid };
         let audit = ask.caller.audit(ask.now(), Some(visit.account.id), event);
-        ask.core.store.end_session(sid, None, &audit).await?;
+        ask.core.store.end_session(sid, None, &audit, None).await?;
         audit.log();
         ask.catch_up().await;
     }
@@ -62,7 +62,10 @@ async fn sign_out_everywhere(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outco
     let audit = ask
         .caller
         .audit(ask.now(), Some(account), AuditEvent::SignedOutEverywhere);
-    ask.core.store.end_sessions(Some(account), &audit).await?;
+    ask.core
+        .store
+        .end_sessions(Some(account), &audit, None)
+        .await?;
     audit.log();
     ask.catch_up().await;
     Ok(without_session(

@@ -1,18 +1,20 @@
-//! Accounts: invite, list, show, disable, enable, delete.
+//! Accounts: invite, list, find, show, disable, enable, delete.
 
-use super::{AdminError, audit, find_account};
+use serde_json::{Value as Json, json};
+
+use super::{Acting, AdminError, find_account, recovery::Pending};
 use crate::{
     core::Core,
     email_address::EmailAddress,
     id::{AccountId, UserHandle},
-    mail::Message,
+    mail::{Happening, Message},
     secret::Token,
     sign_in::enrolment,
     store::{
         Account, AccountKey, AccountState, Creation, Credential, Invitation, Recovery,
-        SessionRecord,
+        SessionRecord, Standing,
     },
-    telemetry::audit::{AuditEvent, AuditRecord, Origin},
+    telemetry::audit::{Actor, AuditEvent, AuditRecord, Origin},
 };
 
 /// Whom to invite.
@@ -42,15 +44,24 @@ pub struct Invited {
 /// Makes an account, or takes the one that has the address, and gives it a fresh one-time link.
 ///
 /// # Errors
-/// When the login name is taken, the account is disabled or has had passkeys, or mail is wished for and none can be sent.
-pub async fn invite(core: &Core, invitee: Invitee) -> Result<Invited, AdminError> {
-    let snapshot = core.snapshot();
-    if invitee.mail && snapshot.config.mail.is_none() {
+/// When the login name is taken, the account is disabled or has had passkeys, an administrator would make
+/// another, or mail is wished for and none can be sent.
+pub async fn invite(acting: &Acting<'_>, invitee: Invitee) -> Result<Invited, AdminError> {
+    let (core, config) = (acting.core, acting.config());
+    if invitee.mail && config.mail.is_none() {
         return Err(AdminError::NoMail("the configuration has no [mail]"));
     }
+    let require_no_administrator = |groups: &[String]| match &acting.actor {
+        // With the account of a second one in hand, one administrator could approve alone.
+        Actor::Administrator(_) if config.admin.admits(groups) => {
+            Err(AdminError::AdministratorsGroup)
+        }
+        Actor::Administrator(_) | Actor::CommandLine(_) => Ok(()),
+    };
+    require_no_administrator(&invitee.groups)?;
     let now = core.clock.now();
     let token = Token::random();
-    let lifespan = snapshot.config.enrolment.invitation_lifespan;
+    let lifespan = config.enrolment.invitation_lifespan;
     let invitation = Invitation {
         digest: token.digest(),
         expires_at: now.plus(lifespan),
@@ -67,21 +78,22 @@ pub async fn invite(core: &Core, invitee: Invitee) -> Result<Invited, AdminError
             return Err(AdminError::HasHadPasskeys(account.login));
         }
         Some(account) => {
-            let record = audit(
-                now,
-                Some(account.id),
-                AuditEvent::Invited {
-                    mailed: invitee.mail,
-                },
-            );
-            core.store.invite(account.id, &invitation, &record).await?;
-            record.log();
+            require_no_administrator(&account.groups)?;
+            let mailed = invitee.mail;
+            let record = acting.audit(Some(account.id), AuditEvent::Invited { mailed });
+            // The mailed link tells of itself.
+            let notice = (!mailed)
+                .then(|| acting.notice(&account, Happening::Invited, None))
+                .flatten();
+            core.store
+                .invite(account.id, &invitation, &record, notice.as_ref())
+                .await?;
+            acting.done(&record);
             account
         }
-        None => create(core, &invitee, &invitation).await?,
+        None => create(acting, &invitee, &invitation).await?,
     };
-    let origin = &snapshot.config.relying_party.origins[0];
-    let link = origin.join(&format!(
+    let link = acting.origin().join(&format!(
         "{}?invitation={}",
         enrolment::PATH,
         token.reveal()
@@ -91,7 +103,7 @@ pub async fn invite(core: &Core, invitee: Invitee) -> Result<Invited, AdminError
             link: link.clone(),
             lifespan,
         };
-        let branding = &snapshot.config.branding;
+        let branding = &config.branding;
         let mail = core.outbox.prepare(
             &invitee.email,
             &message,
@@ -107,11 +119,10 @@ pub async fn invite(core: &Core, invitee: Invitee) -> Result<Invited, AdminError
 }
 
 async fn create(
-    core: &Core,
+    acting: &Acting<'_>,
     invitee: &Invitee,
     invitation: &Invitation,
 ) -> Result<Account, AdminError> {
-    let now = core.clock.now();
     let mut groups = invitee.groups.clone();
     groups.sort();
     groups.dedup();
@@ -127,25 +138,21 @@ async fn create(
         name: invitee.name.clone(),
         groups,
         state: AccountState::Active,
-        created_at: now,
+        created_at: acting.core.clock.now(),
         enrolled_at: None,
         recovery: Recovery::default(),
         remind_at: None,
     };
-    let record = audit(
-        now,
-        Some(account.id),
-        AuditEvent::AccountCreated {
-            by: Origin::Invitation,
-        },
-    );
-    match core
+    let by = Origin::Invitation;
+    let record = acting.audit(Some(account.id), AuditEvent::AccountCreated { by });
+    match acting
+        .core
         .store
         .create_account(&account, Some(invitation), &record)
         .await?
     {
         Creation::Created => {
-            record.log();
+            acting.done(&record);
             Ok(account)
         }
         Creation::LoginTaken => Err(AdminError::Taken("login name")),
@@ -161,6 +168,27 @@ pub async fn list(core: &Core) -> Result<Vec<Account>, AdminError> {
     Ok(core.store.accounts().await?)
 }
 
+/// The accounts that `text` may mean, by login: the one of this id, or those whose login name, address or name
+/// contains it.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn find(core: &Core, text: &str) -> Result<Vec<Account>, AdminError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(id) = AccountId::parse(text)
+        && let Some(account) = core.store.account(&AccountKey::Id(id)).await?
+    {
+        return Ok(vec![account]);
+    }
+    Ok(core.store.find_accounts(text, MAX_FOUND).await?)
+}
+
+/// Accounts that a search gives at most: whoever finds more types more.
+pub const MAX_FOUND: u32 = 50;
+
 /// One account with what belongs to it.
 pub struct Shown {
     /// The account.
@@ -169,8 +197,43 @@ pub struct Shown {
     pub credentials: Vec<Credential>,
     /// Its live sessions.
     pub sessions: Vec<SessionRecord>,
+    /// Recoveries whose link is still to be had.
+    pub recoveries: Vec<Pending>,
     /// What lately happened to it, newest first.
     pub audit: Vec<AuditRecord>,
+}
+
+impl Shown {
+    /// For programs.
+    pub fn json(&self) -> Json {
+        let passkeys: Vec<_> = self.credentials.iter().map(passkey_json).collect();
+        let recoveries: Vec<_> = self.recoveries.iter().map(|open| &open.request).collect();
+        json!({
+            "account": self.account,
+            "passkeys": passkeys,
+            "sessions": self.sessions,
+            "recoveries": recoveries,
+            "audit": self.audit,
+        })
+    }
+}
+
+fn passkey_json(credential: &Credential) -> Json {
+    let (standing, since) = match credential.standing {
+        Standing::Good => ("good", None),
+        Standing::Held { until } => ("held", Some(until)),
+        Standing::Frozen { since } => ("frozen", Some(since)),
+    };
+    json!({
+        "id": credential.id,
+        "label": credential.label,
+        "backup_state": credential.backup_state,
+        "created_at": credential.created_at,
+        "last_used_at": credential.last_used_at,
+        "standing": standing,
+        "standing_at": since,
+        "to_confirm": credential.to_confirm,
+    })
 }
 
 /// Audit records that are shown with an account.
@@ -182,12 +245,11 @@ const SHOWN_RECORDS: u32 = 20;
 /// When there is none of that name.
 pub async fn show(core: &Core, name: &str) -> Result<Shown, AdminError> {
     let account = find_account(core, name).await?;
+    let now = core.clock.now();
     Ok(Shown {
         credentials: core.store.credentials(account.id).await?,
-        sessions: core
-            .store
-            .sessions(Some(account.id), core.clock.now())
-            .await?,
+        sessions: core.store.sessions(Some(account.id), now).await?,
+        recoveries: super::recovery::open(core, Some(account.id)).await?,
         audit: core.store.audit(Some(account.id), SHOWN_RECORDS).await?,
         account,
     })
@@ -196,37 +258,45 @@ pub async fn show(core: &Core, name: &str) -> Result<Shown, AdminError> {
 /// Disables an account, which ends its sessions, or enables it.
 ///
 /// # Errors
-/// When there is none of that name.
+/// When there is none of that name, or it is the actor's own.
 pub async fn set_state(
-    core: &Core,
+    acting: &Acting<'_>,
     name: &str,
     state: AccountState,
 ) -> Result<Account, AdminError> {
-    let account = find_account(core, name).await?;
-    let event = match state {
-        AccountState::Active => AuditEvent::AccountEnabled,
-        AccountState::Disabled => AuditEvent::AccountDisabled,
+    let account = find_account(acting.core, name).await?;
+    acting.require_not_own(&account).await?;
+    let (event, what) = match state {
+        AccountState::Active => (AuditEvent::AccountEnabled, Happening::Enabled),
+        AccountState::Disabled => (AuditEvent::AccountDisabled, Happening::Disabled),
     };
-    let record = audit(core.clock.now(), Some(account.id), event);
-    core.store
-        .set_account_state(account.id, state, &record)
+    let record = acting.audit(Some(account.id), event);
+    // Of what was so already nobody needs to be told.
+    let notice = (account.state != state)
+        .then(|| acting.notice(&account, what, None))
+        .flatten();
+    acting
+        .core
+        .store
+        .set_account_state(account.id, state, &record, notice.as_ref())
         .await?;
-    record.log();
+    acting.done(&record);
     Ok(Account { state, ..account })
 }
 
-/// Deletes an account and all it has.
+/// Deletes an account and all it has. At the command line alone.
 ///
 /// # Errors
 /// When there is none of that name.
-pub async fn delete(core: &Core, name: &str) -> Result<Account, AdminError> {
-    let account = find_account(core, name).await?;
-    let record = audit(
-        core.clock.now(),
-        Some(account.id),
-        AuditEvent::AccountDeleted,
-    );
-    core.store.delete_account(account.id, &record).await?;
-    record.log();
+pub async fn delete(acting: &Acting<'_>, name: &str) -> Result<Account, AdminError> {
+    let account = find_account(acting.core, name).await?;
+    acting.require_not_own(&account).await?;
+    let record = acting.audit(Some(account.id), AuditEvent::AccountDeleted);
+    acting
+        .core
+        .store
+        .delete_account(account.id, &record)
+        .await?;
+    acting.done(&record);
     Ok(account)
 }

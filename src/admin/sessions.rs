@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{AdminError, audit, find_account};
+use super::{Acting, AdminError, find_account};
 use crate::{
     core::Core,
-    id::SessionId,
+    id::{AccountId, SessionId},
+    mail::Happening,
     method::Method,
-    store::{SessionRecord, SessionStart, Spend, Started},
+    store::{Account, AccountKey, SessionRecord, SessionStart, Spend, Started},
     telemetry::audit::{AuditEvent, RevocationScope},
 };
 
@@ -27,11 +28,12 @@ pub enum Kind {
 /// # Errors
 /// When there is no such account, or it is disabled.
 pub async fn issue(
-    core: &Core,
+    acting: &Acting<'_>,
     account: &str,
     kind: Kind,
     lifetime: Duration,
 ) -> Result<String, AdminError> {
+    let core = acting.core;
     let account = find_account(core, account).await?;
     let now = core.clock.now();
     let session = SessionRecord {
@@ -56,13 +58,10 @@ pub async fn issue(
         proofs: Method::Operator.into(),
     };
     let start = SessionStart::new(Spend::Operator, session);
-    let record = audit(
-        now,
-        Some(account.id),
-        AuditEvent::SessionIssued {
-            session: start.session.id,
-        },
-    );
+    let event = AuditEvent::SessionIssued {
+        session: start.session.id,
+    };
+    let record = acting.audit(Some(account.id), event);
     match core.store.start_session(&start, &record).await? {
         Started::Started => {}
         Started::AccountClosed
@@ -95,42 +94,61 @@ pub async fn list(core: &Core, account: Option<&str>) -> Result<Vec<SessionRecor
 #[derive(Clone, Debug)]
 pub enum Which {
     /// One.
-    One(SessionId),
+    One {
+        /// Which.
+        id: SessionId,
+        /// Of this account and no other, if that is given.
+        of: Option<AccountId>,
+    },
     /// All of an account.
     Account(String),
     /// All there are.
     All,
 }
 
-/// Ends sessions, effective on every node within a second. Gives their number.
+/// Ends sessions, effective on every node within a second. Gives their number. The person is told, unless it
+/// is everybody.
 ///
 /// # Errors
 /// When there is no such account or session.
-pub async fn revoke(core: &Core, which: &Which) -> Result<u64, AdminError> {
-    let now = core.clock.now();
-    let revoked = |account, scope| audit(now, account, AuditEvent::SessionsRevoked { scope });
+pub async fn revoke(acting: &Acting<'_>, which: &Which) -> Result<u64, AdminError> {
+    let store = &acting.core.store;
+    let revoked = |account: Option<&Account>, scope| {
+        let account = account.map(|account| account.id);
+        acting.audit(account, AuditEvent::SessionsRevoked { scope })
+    };
+    let notice = |account| acting.notice(account, Happening::SessionsEnded, None);
     let (ended, record) = match which {
-        Which::One(id) => {
-            let session = core.store.session(*id, now).await?;
-            let record = revoked(session.map(|session| session.account), RevocationScope::One);
-            if !core.store.end_session(*id, None, &record).await? {
-                return Err(AdminError::NoSession(id.to_string()));
+        Which::One { id, of } => {
+            let missing = || AdminError::NoSession(id.to_string());
+            let session = store.session(*id, acting.core.clock.now()).await?;
+            let session = session.ok_or_else(missing)?;
+            let account = store.account(&AccountKey::Id(session.account)).await?;
+            let account = account.ok_or_else(missing)?;
+            let record = revoked(Some(&account), RevocationScope::One);
+            let notice = notice(&account);
+            if !store
+                .end_session(*id, *of, &record, notice.as_ref())
+                .await?
+            {
+                return Err(missing());
             }
             (1, record)
         }
         Which::Account(name) => {
-            let account = find_account(core, name).await?.id;
-            let record = revoked(Some(account), RevocationScope::Account);
-            (
-                core.store.end_sessions(Some(account), &record).await?,
-                record,
-            )
+            let account = find_account(acting.core, name).await?;
+            let record = revoked(Some(&account), RevocationScope::Account);
+            let notice = notice(&account);
+            let ended = store
+                .end_sessions(Some(account.id), &record, notice.as_ref())
+                .await?;
+            (ended, record)
         }
         Which::All => {
             let record = revoked(None, RevocationScope::All);
-            (core.store.end_sessions(None, &record).await?, record)
+            (store.end_sessions(None, &record, None).await?, record)
         }
     };
-    record.log();
+    acting.done(&record);
     Ok(ended)
 }

@@ -5,9 +5,14 @@ use serde_json::json;
 
 use super::{Failure, Report};
 use crate::{
-    admin::accounts::{self, Invitee, Shown},
+    admin::{
+        Acting,
+        accounts::{self, Invitee, Shown},
+        passkeys,
+    },
     core::Core,
     email_address::EmailAddress,
+    id::CredentialId,
     store::{Account as Stored, AccountState, is_group},
 };
 
@@ -16,16 +21,68 @@ use crate::{
 pub enum Account {
     /// Make an account, or take the one with this address, and print its one-time enrolment link.
     Invite(Invite),
-    /// List all accounts.
-    List,
+    /// List all accounts, or those that a search finds.
+    List(List),
     /// Show one account: passkeys, sessions, recent audit records.
     Show(Name),
     /// Forbid an account to sign in, and end its sessions.
-    Disable(Name),
+    Disable(Act),
     /// Let an account sign in again.
-    Enable(Name),
+    Enable(Act),
     /// Delete an account with its passkeys and sessions.
-    Delete(Name),
+    Delete(Act),
+    /// Passkeys of an account.
+    #[command(subcommand)]
+    Passkey(Passkey),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// At most 50 accounts whose login name, address or name contains this.
+    #[arg(long, value_name = "TEXT")]
+    find: Option<String>,
+}
+
+/// What to do with passkeys.
+#[derive(Debug, Subcommand)]
+pub enum Passkey {
+    /// Remove a passkey and end the sessions that it opened.
+    Remove(RemovePasskey),
+}
+
+#[derive(Debug, Args)]
+pub struct RemovePasskey {
+    /// Whose: id, login name or address.
+    #[arg(long)]
+    account: String,
+    /// Which; `account show` lists them.
+    #[arg(long, value_name = "ID")]
+    credential: String,
+    #[command(flatten)]
+    actor: Actor,
+}
+
+/// Who acts.
+#[derive(Debug, Args)]
+pub struct Actor {
+    /// Who does this; recorded.
+    #[arg(long, value_name = "NAME")]
+    admin: Option<String>,
+}
+
+impl Actor {
+    /// Whoever it is, at work.
+    pub fn acting<'a>(&self, core: &'a Core) -> Acting<'a> {
+        Acting::at_command_line(core, self.admin.clone())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Act {
+    #[command(flatten)]
+    name: Name,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +102,8 @@ pub struct Invite {
     /// Mail the link as well.
     #[arg(long)]
     mail: bool,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 #[derive(Debug, Args)]
@@ -56,18 +115,22 @@ pub struct Name {
 pub(super) async fn run(core: &Core, command: &Account) -> Result<Report, Failure> {
     match command {
         Account::Invite(invite) => self::invite(core, invite).await,
-        Account::List => {
-            let all = accounts::list(core).await?;
+        Account::List(list) => {
+            let all = match &list.find {
+                Some(text) => accounts::find(core, text).await?,
+                None => accounts::list(core).await?,
+            };
             Ok(Report {
                 text: all.iter().map(line).collect::<Vec<_>>().join("\n"),
                 json: json!(all),
             })
         }
         Account::Show(name) => Ok(show(&accounts::show(core, &name.account).await?)),
-        Account::Disable(name) => set_state(core, name, AccountState::Disabled).await,
-        Account::Enable(name) => set_state(core, name, AccountState::Active).await,
-        Account::Delete(name) => {
-            let gone = accounts::delete(core, &name.account).await?;
+        Account::Disable(act) => set_state(core, act, AccountState::Disabled).await,
+        Account::Enable(act) => set_state(core, act, AccountState::Active).await,
+        Account::Passkey(Passkey::Remove(remove)) => remove_passkey(core, remove).await,
+        Account::Delete(act) => {
+            let gone = accounts::delete(&act.actor.acting(core), &act.name.account).await?;
             Ok(Report {
                 text: format!("{} is deleted.", gone.login),
                 json: json!({ "deleted": gone.id }),
@@ -95,7 +158,7 @@ async fn invite(core: &Core, invite: &Invite) -> Result<Report, Failure> {
         groups: invite.groups.clone(),
         mail: invite.mail,
     };
-    let invited = accounts::invite(core, invitee).await?;
+    let invited = accounts::invite(&invite.actor.acting(core), invitee).await?;
     let login = &invited.account.login;
     let mailed = if invite.mail {
         "It was mailed as well."
@@ -108,8 +171,25 @@ async fn invite(core: &Core, invite: &Invite) -> Result<Report, Failure> {
     })
 }
 
-async fn set_state(core: &Core, name: &Name, state: AccountState) -> Result<Report, Failure> {
-    let account = accounts::set_state(core, &name.account, state).await?;
+async fn remove_passkey(core: &Core, remove: &RemovePasskey) -> Result<Report, Failure> {
+    let id = CredentialId::parse(&remove.credential).ok_or_else(|| {
+        let given = &remove.credential;
+        Failure::Usage(format!(
+            "--credential {given:?} is not the id of a passkey; `account show --json` lists them"
+        ))
+    })?;
+    let removed = passkeys::remove(&remove.actor.acting(core), &remove.account, &id).await?;
+    Ok(Report {
+        text: format!(
+            "The passkey {:?} is removed; the sessions that it opened have ended.",
+            removed.label
+        ),
+        json: json!({ "removed": removed.id }),
+    })
+}
+
+async fn set_state(core: &Core, act: &Act, state: AccountState) -> Result<Report, Failure> {
+    let account = accounts::set_state(&act.actor.acting(core), &act.name.account, state).await?;
     let login = &account.login;
     let text = match state {
         AccountState::Active => format!("{login} can sign in."),
@@ -145,8 +225,8 @@ fn show(shown: &Shown) -> Report {
             "device-bound"
         };
         text.push(format!(
-            "passkey  {}  {kind}  saved {}",
-            credential.label, credential.created_at
+            "passkey  {}  {}  {kind}  saved {}",
+            credential.id, credential.label, credential.created_at
         ));
     }
     for session in &shown.sessions {
@@ -160,29 +240,20 @@ fn show(shown: &Shown) -> Report {
             session.id, session.device, session.expires_at
         ));
     }
+    for open in &shown.recoveries {
+        let request = &open.request;
+        text.push(format!(
+            "recovery {}  {}  until {}",
+            request.id,
+            request.reason.name(),
+            request.expires_at
+        ));
+    }
     for record in &shown.audit {
         text.push(format!("audit    {}  {}", record.at, json!(record.event)));
     }
-    let credentials: Vec<_> = shown
-        .credentials
-        .iter()
-        .map(|credential| {
-            json!({
-                "id": credential.id,
-                "label": credential.label,
-                "backup_state": credential.backup_state,
-                "created_at": credential.created_at,
-                "last_used_at": credential.last_used_at,
-            })
-        })
-        .collect();
     Report {
         text: text.join("\n"),
-        json: json!({
-            "account": shown.account,
-            "passkeys": credentials,
-            "sessions": shown.sessions,
-            "audit": shown.audit,
-        }),
+        json: shown.json(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod check;
+mod recovery;
 mod session;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -67,6 +68,9 @@ enum Command {
     /// Accounts.
     #[command(subcommand)]
     Account(account::Account),
+    /// Let somebody back in who has lost everything.
+    #[command(subcommand)]
+    Recovery(recovery::Recovery),
     /// Sessions.
     #[command(subcommand)]
     Session(session::Session),
@@ -153,6 +157,9 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
         Command::Account(command) => {
             beside(&cli.common, async |core| account::run(&core, command).await)
         }
+        Command::Recovery(command) => beside(&cli.common, async |core| {
+            recovery::run(&core, command).await
+        }),
         Command::Session(command) => {
             beside(&cli.common, async |core| session::run(&core, command).await)
         }

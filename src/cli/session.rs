@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{Failure, Report};
+use super::{Failure, Report, account::Actor};
 use crate::{
     admin::{
         keys,
@@ -38,6 +38,8 @@ pub struct Issue {
     /// How long it lasts, such as 10m.
     #[arg(long, value_parser = duration)]
     ttl: Duration,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,8 +58,16 @@ pub struct List {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
 pub struct Revoke {
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    actor: Actor,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Chosen {
     /// All of this account.
     #[arg(long)]
     account: Option<String>,
@@ -90,7 +100,8 @@ pub(super) async fn run(core: &Core, command: &Session) -> Result<Report, Failur
                 Access::Restricted => Kind::Restricted,
                 Access::StepUp => Kind::StepUp,
             };
-            let pair = sessions::issue(core, &issue.account, kind, issue.ttl).await?;
+            let pair =
+                sessions::issue(&issue.actor.acting(core), &issue.account, kind, issue.ttl).await?;
             Ok(Report {
                 text: format!("Cookie: {pair}"),
                 json: json!({ "cookie": pair }),
@@ -116,7 +127,8 @@ pub(super) async fn run(core: &Core, command: &Session) -> Result<Report, Failur
             })
         }
         Session::Revoke(revoke) => {
-            let ended = sessions::revoke(core, &which(revoke)?).await?;
+            let ended =
+                sessions::revoke(&revoke.actor.acting(core), &which(&revoke.chosen)?).await?;
             Ok(Report {
                 text: format!("{ended} session(s) ended."),
                 json: json!({ "ended": ended }),
@@ -125,13 +137,15 @@ pub(super) async fn run(core: &Core, command: &Session) -> Result<Report, Failur
     }
 }
 
-fn which(revoke: &Revoke) -> Result<Which, Failure> {
-    match (&revoke.id, &revoke.account) {
-        (Some(id), _) => SessionId::parse(id).map(Which::One).ok_or_else(|| {
-            Failure::Usage(format!(
-                "--id {id:?} is not a session id; `session list` shows them"
-            ))
-        }),
+fn which(chosen: &Chosen) -> Result<Which, Failure> {
+    match (&chosen.id, &chosen.account) {
+        (Some(id), _) => SessionId::parse(id)
+            .map(|id| Which::One { id, of: None })
+            .ok_or_else(|| {
+                Failure::Usage(format!(
+                    "--id {id:?} is not a session id; `session list` shows them"
+                ))
+            }),
         (None, Some(account)) => Ok(Which::Account(account.clone())),
         (None, None) => Ok(Which::All),
     }

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     admin::{
-        AdminError,
+        Acting, AdminError,
         accounts::{self, Invitee},
     },
     clock::Clock,
@@ -61,7 +61,7 @@ pub async fn run(port: u16) -> Result<(), DemoError> {
     std::fs::write(&file, configuration(port, app_address))
         .map_err(failed("write its configuration"))?;
     let gatehouse = Gatehouse::start(config::load(&file)?.config, Clock::system()).await?;
-    let invited = accounts::invite(gatehouse.core(), ann()).await?;
+    let invited = accounts::invite(&Acting::at_command_line(gatehouse.core(), None), ann()).await?;
     tell(port, &invited.link, mailbox_address, &file);
     signalled().await;
     gatehouse.stop().await;

@@ -33,6 +33,8 @@ pub enum Happening {
     BackupCodesClosed,
     /// The person chose anew what may recover the account.
     WaysBackChanged,
+    /// An administrator asked for a recovery link; another one has yet to agree.
+    RecoveryRequested,
     /// An administrator issued a recovery link.
     RecoveryLinkIssued,
     /// A recovery link signed in.
@@ -80,6 +82,7 @@ impl Happening {
             | Self::BackupCodeUsed { .. }
             | Self::BackupCodesClosed
             | Self::WaysBackChanged
+            | Self::RecoveryRequested
             | Self::RecoveryLinkIssued
             | Self::RecoveryLinkUsed
             | Self::Paired
@@ -150,6 +153,14 @@ impl Happening {
                 "What may recover your account was changed in its settings.".to_owned(),
                 "somebody else may be in your account.",
                 LOOK,
+            ),
+            Self::RecoveryRequested => (
+                format!("A recovery of your {name} account was asked for"),
+                "An administrator asked for a link that lets whoever holds it save a new passkey to your account. \
+                 Another administrator has yet to agree."
+                    .to_owned(),
+                "somebody may be talking administrators into it.",
+                "Then call them, by a number that you know.",
             ),
             Self::RecoveryLinkIssued => (
                 format!("A recovery link was issued for your {name} account"),

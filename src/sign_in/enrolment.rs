@@ -16,7 +16,8 @@ use super::{
     Proof, Verified,
     ceremony::{Ceremony, Kind},
     passkey, record,
-    right::{Asking, Lack, Right, right_to_save},
+    right::{Lack, Right},
+    saver::Saver,
     start_session, step_up, ways_back,
 };
 use crate::{
@@ -30,8 +31,8 @@ use crate::{
     },
     relying_party::{NewPasskey, PasskeyError, Place, Registration, RegistrationAnswer},
     secret::Token,
-    session::{Claims, Visit},
-    store::{Account, AccountKey, Credential, SessionRecord, Spend, Standing},
+    session::Visit,
+    store::{Account, Credential, Spend, Standing},
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
         ask::{Ask, Json, Query},
@@ -102,7 +103,7 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         }),
         Err(Lack::StepUp) => return Ok(Redirect::to(&back.on(step_up::PATH)).into_response()),
         Err(Lack::OneMoreProof { given }) => {
-            return ways_back::show_one_more_proof(&ask, visit, &given, &back, onward);
+            return ways_back::show_one_more_proof(&ask, visit, &given, &return_to);
         }
     };
     ask.page(&Enrol {
@@ -195,21 +196,11 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     let account = enrolling.account().clone();
     let label = form.on.unwrap_or(Place::ThisDevice).label(&ask.device);
     let right = enrolling.right();
-    let standing = match right {
-        Right::Recover { hold } if !hold.is_zero() => Standing::Held {
-            until: ask.now().plus(hold),
-        },
-        Right::First | Right::Add | Right::Recover { .. } => Standing::Good,
-    };
     let credential = Credential {
-        standing,
+        standing: right.standing(ask.now()),
         ..passkey.into_credential(&account, label, ask.now())
     };
-    let label = credential.label.clone();
-    let tell = Some(match standing {
-        Standing::Held { until } => Happening::PasskeyHeld { label, until },
-        Standing::Good | Standing::Frozen { .. } => Happening::PasskeyAdded { label },
-    });
+    let tell = Some(told_of(&credential));
     let ceremony_expires_at = ceremony.expires_at;
     let (spend, replaces) = match enrolling {
         Enrolling::Invited { token, .. } => {
@@ -251,6 +242,14 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
         Some(place) => format!("{saved}&on={}", place.name()),
         None => saved,
     }))
+}
+
+fn told_of(saved: &Credential) -> Happening {
+    let label = saved.label.clone();
+    match saved.standing {
+        Standing::Held { until } => Happening::PasskeyHeld { label, until },
+        Standing::Good | Standing::Frozen { .. } => Happening::PasskeyAdded { label },
+    }
 }
 
 async fn saved(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
@@ -298,70 +297,6 @@ fn show_held(
         sign_in: &return_to.on(passkey::PATH),
         onward,
     })
-}
-
-/// A session that would save a passkey, as the store knows it now: what is remembered of it may be a second
-/// old.
-struct Saver {
-    account: Account,
-    session: SessionRecord,
-    credentials: Vec<Credential>,
-}
-
-impl Saver {
-    /// `None` without a live session.
-    async fn of(ask: &Ask) -> Outcome<Option<Self>> {
-        let Some(visit) = &ask.caller.visit else {
-            return Ok(None);
-        };
-        let store = &ask.core.store;
-        let Some(session) = store.session(visit.claims.sid, ask.now()).await? else {
-            return Ok(None);
-        };
-        let Some(account) = store.account(&AccountKey::Id(session.account)).await? else {
-            return Ok(None);
-        };
-        let credentials = store.credentials(account.id).await?;
-        Ok(Some(Self {
-            account,
-            session,
-            credentials,
-        }))
-    }
-
-    fn right(&self, ask: &Ask) -> Result<Right, Lack> {
-        right_to_save(&Asking {
-            account: &self.account,
-            has_usable_passkey: self.has_usable_passkey(),
-            claims: &Claims::of(&self.session, ask.now()),
-            proofs: &self.session.proofs,
-            rules: &ask.config().enrolment,
-            now: ask.now(),
-        })
-    }
-
-    fn has_usable_passkey(&self) -> bool {
-        self.credentials.iter().any(|one| one.standing.is_good())
-    }
-
-    /// The passkey that was saved in, or opened, this session and waits to be used once more.
-    fn waiting(&self) -> Option<(&Credential, Timestamp)> {
-        let own = |one: &&Credential| Some(&one.id) == self.session.credential.as_ref();
-        let credential = self.credentials.iter().find(own)?;
-        match credential.standing {
-            Standing::Held { until } => Some((credential, until)),
-            Standing::Good | Standing::Frozen { .. } => None,
-        }
-    }
-}
-
-/// What the session lacks to save a passkey, or that the session is over.
-///
-/// # Errors
-/// When the store does not answer.
-pub(super) async fn lack(ask: &Ask) -> Outcome<Option<Lack>> {
-    let saver = Saver::of(ask).await?;
-    Ok(saver.and_then(|saver| saver.right(ask).err()))
 }
 
 /// Who is saving a passkey, and by what right.

@@ -7,7 +7,9 @@ mod ceremony;
 pub mod email;
 pub mod enrolment;
 pub mod passkey;
+pub mod recovery;
 pub mod right;
+mod saver;
 pub mod step_up;
 pub mod ways_back;
 
@@ -48,6 +50,7 @@ pub fn router() -> Router<Arc<Core>> {
         .merge(passkey::router())
         .merge(email::router())
         .merge(enrolment::router())
+        .merge(recovery::router())
         .merge(step_up::router())
         .merge(ways_back::router())
 }
@@ -383,7 +386,8 @@ fn over(spend: &Spend) -> Refusal {
     match spend {
         Spend::Ceremony { .. } | Spend::Operator => Refusal::CEREMONY_OVER,
         Spend::Invitation { .. } => Refusal::INVITATION_OVER,
-        Spend::Email { .. } | Spend::RecoveryLink { .. } => Refusal::LINK_OVER,
+        Spend::Email { .. } => Refusal::LINK_OVER,
+        Spend::RecoveryLink { .. } => Refusal::RECOVERY_LINK_OVER,
         Spend::BackupCode { .. } => Refusal::CODE_OVER,
         Spend::Pairing { .. } => Refusal::PAIRING_OVER,
     }
@@ -400,7 +404,7 @@ async fn end_session_left_behind(ask: &Ask) {
         Some(visit.account.id),
         AuditEvent::SignedOut { session: sid },
     );
-    if let Err(error) = ask.core.store.end_session(sid, None, &audit).await {
+    if let Err(error) = ask.core.store.end_session(sid, None, &audit, None).await {
         tracing::warn!(%error, "a session that was signed in over could not be ended; it ends when idle");
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     config::{Enrolment, RecoveryProofs},
     method::{Method, Proofs},
     session::Claims,
-    store::Account,
+    store::{Account, Standing},
 };
 
 /// By what right a session saves a passkey.
@@ -25,6 +25,18 @@ pub enum Right {
         /// How long.
         hold: Duration,
     },
+}
+
+impl Right {
+    /// What a passkey that is saved `now` by this right is good for.
+    pub fn standing(self, now: Timestamp) -> Standing {
+        match self {
+            Self::Recover { hold } if !hold.is_zero() => Standing::Held {
+                until: now.plus(hold),
+            },
+            Self::First | Self::Add | Self::Recover { .. } => Standing::Good,
+        }
+    }
 }
 
 /// What a session lacks to save a passkey.
@@ -271,6 +283,24 @@ mod tests {
         ] {
             let case = case.without_passkeys();
             assert_eq!(case.right(RecoveryProofs::Two, false), Ok(Right::First));
+        }
+    }
+
+    #[test]
+    fn only_a_recovery_with_a_wait_makes_a_passkey_wait() {
+        let until = BEGUN.plus(HOLD);
+        for (right, standing) in [
+            (Right::First, Standing::Good),
+            (Right::Add, Standing::Good),
+            (
+                Right::Recover {
+                    hold: Duration::ZERO,
+                },
+                Standing::Good,
+            ),
+            (Right::Recover { hold: HOLD }, Standing::Held { until }),
+        ] {
+            assert_eq!(right.standing(BEGUN), standing, "{right:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use axum::{Router, routing::get};
 use super::{
     enrolment, passkey,
     right::{self, Lack},
+    saver::Saver,
 };
 use crate::{
     core::Core,
@@ -33,39 +34,41 @@ pub fn router() -> Router<Arc<Core>> {
 
 async fn page(ask: Ask, Query(destination): Query<passkey::Destination>) -> Outcome {
     let return_to = destination.return_to();
+    let mut enrol = None;
     if let Some(visit) = &ask.caller.visit
-        && let Some(Lack::OneMoreProof { given }) = enrolment::lack(&ask).await?
+        && let Some(saver) = Saver::of(&ask).await?
     {
-        let onward = enrolment::onward(&ask, visit, &return_to);
-        // Whoever has given the last proof goes on to save a passkey.
-        let back = if return_to.path() == enrolment::PATH {
-            return_to.clone()
-        } else {
-            ReturnTo::parse(&return_to.on(enrolment::PATH))
-        };
-        return show_one_more_proof(&ask, visit, &given, &back, onward);
+        match saver.right(&ask) {
+            Err(Lack::OneMoreProof { given }) => {
+                return show_one_more_proof(&ask, visit, &given, &return_to);
+            }
+            Ok(_) if saver.session.restricted && saver.waiting().is_none() => {
+                enrol = Some(return_to.on(enrolment::PATH));
+            }
+            Ok(_) | Err(Lack::StepUp) => {}
+        }
     }
     ask.page(&LostPasskey {
         frame: ask.frame(),
         ways: offered(&ask, &return_to),
-        enrol: ask
-            .caller
-            .visit
-            .as_ref()
-            .filter(|visit| visit.claims.restricted)
-            .map(|_| return_to.on(enrolment::PATH)),
+        enrol,
     })
 }
 
-/// What a session is shown in which one more proof is needed; `back` is where to save a passkey then.
+/// What a session is shown in which one more proof is needed. Whoever gives the last one comes back to save a
+/// passkey.
 pub(super) fn show_one_more_proof(
     ask: &Ask,
     visit: &Visit,
     given: &Proofs,
-    back: &ReturnTo,
-    onward: &str,
+    return_to: &ReturnTo,
 ) -> Outcome {
-    let offered = offered(ask, back);
+    let back = if return_to.path() == enrolment::PATH {
+        return_to.clone()
+    } else {
+        ReturnTo::parse(&return_to.on(enrolment::PATH))
+    };
+    let offered = offered(ask, &back);
     let account = &visit.account;
     let recovery = account.recovery;
     let needed = right::needed(ask.config().enrolment.recovery_proofs);
@@ -83,9 +86,9 @@ pub(super) fn show_one_more_proof(
                 && recovery.admits_backup_codes(),
             ..offered
         },
-        sign_in: &back.on(passkey::PATH),
+        sign_in: &return_to.on(passkey::PATH),
         restricted: visit.claims.restricted,
-        onward,
+        onward: enrolment::onward(ask, visit, return_to),
     })
 }
 

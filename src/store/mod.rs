@@ -17,9 +17,9 @@ pub use records::*;
 use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
-    id::{AccountId, CredentialId, EmailAttemptId, MailId, SessionId},
+    id::{AccountId, CredentialId, EmailAttemptId, MailId, RecoveryId, SessionId},
     secret::Digest,
-    telemetry::audit::AuditRecord,
+    telemetry::audit::{Actor, AuditRecord},
 };
 
 /// The store could not do what was asked. Nothing was half-written.
@@ -76,6 +76,7 @@ pub trait Store: Send + Sync + 'static {
         account: AccountId,
         invitation: &Invitation,
         audit: &AuditRecord,
+        notice: Option<&Notice>,
     ) -> Result<bool>;
 
     /// The account whose unspent, unexpired invitation has this digest. Spends nothing.
@@ -88,12 +89,17 @@ pub trait Store: Send + Sync + 'static {
     /// All accounts, by login.
     async fn accounts(&self) -> Result<Vec<Account>>;
 
+    /// The accounts whose login name, address or name contains `text`, whatever its ASCII case, by login, no
+    /// more than `limit`.
+    async fn find_accounts(&self, text: &str, limit: u32) -> Result<Vec<Account>>;
+
     /// Disables or enables an account. Disabling ends its sessions. `false` if there is no such account.
     async fn set_account_state(
         &self,
         account: AccountId,
         state: AccountState,
         audit: &AuditRecord,
+        notice: Option<&Notice>,
     ) -> Result<bool>;
 
     /// Removes an account with its passkeys, sessions and pending mails. Its audit records stay.
@@ -181,10 +187,16 @@ pub trait Store: Send + Sync + 'static {
         id: SessionId,
         account: Option<AccountId>,
         audit: &AuditRecord,
+        notice: Option<&Notice>,
     ) -> Result<bool>;
 
-    /// Ends the sessions of one account, or all there are. Gives their number.
-    async fn end_sessions(&self, account: Option<AccountId>, audit: &AuditRecord) -> Result<u64>;
+    /// Ends the sessions of one account, or all there are. Gives their number; of none nobody is told.
+    async fn end_sessions(
+        &self,
+        account: Option<AccountId>,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<u64>;
 
     // ── sign-in by email ───────────────────────────────────────────────────────────────────────────
 
@@ -222,6 +234,49 @@ pub trait Store: Send + Sync + 'static {
         change: &AddressChange,
         audit: &AuditRecord,
     ) -> Result<AddressChanged>;
+    // ── recovery by administrators ─────────────────────────────────────────────────────────────────
+
+    /// Records a request, which supersedes the account's older ones and their links. `false` if there is no
+    /// such account.
+    async fn request_recovery(
+        &self,
+        request: &RecoveryRequest,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<bool>;
+
+    /// Notes that somebody else than who asked, and than whose account it is, agrees. Once.
+    async fn approve_recovery(
+        &self,
+        id: RecoveryId,
+        by: &Actor,
+        audit: &AuditRecord,
+    ) -> Result<RecoveryStep>;
+
+    /// Gives a request its link. Once, and only to who asked.
+    async fn issue_recovery_link(
+        &self,
+        link: &RecoveryLink,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<RecoveryStep>;
+
+    /// A request, whatever became of it.
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryRequest>>;
+
+    /// The requests of one account or of all whose link is still to be had, newest first.
+    async fn open_recoveries(
+        &self,
+        account: Option<AccountId>,
+        now: Timestamp,
+    ) -> Result<Vec<RecoveryRequest>>;
+
+    /// Whose link has this digest. Spends nothing.
+    async fn recovery_link_owner(
+        &self,
+        link: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<RecoveryLinkOwner>>;
 
     // ── outgoing mail ──────────────────────────────────────────────────────────────────────────────
 
@@ -278,7 +333,7 @@ pub trait Store: Send + Sync + 'static {
     async fn audit(&self, account: Option<AccountId>, limit: u32) -> Result<Vec<AuditRecord>>;
 
     /// Forgets what has served: ended sessions, spent proofs past their expiry, old changes. Audit records
-    /// stay. Gives the number of rows removed.
+    /// and recoveries stay. Gives the number of rows removed.
     async fn forget_before(&self, moment: Timestamp) -> Result<u64>;
 
     /// Whether the store would take a write now. Writes nothing.

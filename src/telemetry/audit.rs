@@ -186,6 +186,11 @@ pub enum AuditEvent {
         /// Why.
         reason: Refusal,
     },
+    /// An administrator may not do this.
+    AdministrationRefused {
+        /// Why.
+        reason: Refusal,
+    },
     /// Recovery is allowed again after a "this was not me".
     RecoveryAllowed,
     /// A change of address was begun; a mail went to the new one.
@@ -240,6 +245,45 @@ pub enum RecoveryReason {
     Other,
 }
 
+impl RecoveryReason {
+    /// All of them, as they are offered.
+    pub const ALL: [Self; 5] = [
+        Self::LostDevice,
+        Self::BrokenDevice,
+        Self::PasskeyGone,
+        Self::NoOtherWay,
+        Self::Other,
+    ];
+
+    /// As stored and recorded.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LostDevice => "lost_device",
+            Self::BrokenDevice => "broken_device",
+            Self::PasskeyGone => "passkey_gone",
+            Self::NoOtherWay => "no_other_way",
+            Self::Other => "other",
+        }
+    }
+
+    /// From its name, with hyphens as well: that is how people type it.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = name.replace('-', "_");
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::LostDevice => "The device is lost or stolen",
+            Self::BrokenDevice => "The device is broken or was replaced",
+            Self::PasskeyGone => "The passkey is gone or does not work",
+            Self::NoOtherWay => "Neither mailbox nor codes can be reached",
+            Self::Other => "Something else, told in the note",
+        }
+    }
+}
+
 /// Which sessions an operator ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -292,6 +336,14 @@ pub enum Refusal {
     Frozen,
     /// Another account has the address.
     AddressTaken,
+    /// Nobody administers their own account.
+    OwnAccount,
+    /// Nobody approves their own request.
+    OwnRequest,
+    /// Another administrator's request.
+    OthersRequest,
+    /// A second administrator has yet to approve it.
+    NotApproved,
 }
 
 impl AuditRecord {

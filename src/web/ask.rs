@@ -79,6 +79,9 @@ impl Ask {
                 .as_ref()
                 .map(|visit| visit.account.login.as_str()),
             email_offered: self.config().methods.email.is_some(),
+            administers: self.caller.visit.as_ref().is_some_and(|visit| {
+                !visit.claims.restricted && self.config().admin.admits(&visit.account.groups)
+            }),
         }
     }
 

@@ -28,6 +28,7 @@ pub type Outcome<T = Response> = Result<T, Refusal>;
 
 const SIGN_IN: Option<(&str, &str)> = Some(("/.gatehouse/sign-in", "Go to sign-in"));
 const WAYS_BACK: Option<(&str, &str)> = Some(("/.gatehouse/recover", "See all ways back"));
+const ADMINISTRATION: Option<(&str, &str)> = Some(("/.gatehouse/admin", "Go to administration"));
 const ACCOUNT: Option<(&str, &str)> = Some(("/.gatehouse/account", "Go to your account"));
 
 impl Refusal {
@@ -191,6 +192,95 @@ impl Refusal {
         sentence: "The link or code has expired, was used already, a newer one has taken its place, or the address \
                    can't be used. Your account keeps the address it had.",
         way_on: Some(("/.gatehouse/account/email", "Try again")),
+    };
+    /// A recovery link is worth nothing any more, or never was.
+    pub const RECOVERY_LINK_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "recovery_link_over",
+        heading: "This recovery link can't be used any more",
+        sentence: "It works once and for a short time, and a newer one takes its place. If you have saved a passkey \
+                   since, sign in with it; otherwise ask whoever gave you the link for a new one.",
+        way_on: SIGN_IN,
+    };
+    /// A recovery that administrators grant can go no further.
+    pub const RECOVERY_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "recovery_over",
+        heading: "This recovery is over",
+        sentence: "Its link was given out already, it has expired, or a newer one took its place. Nothing was changed.",
+        way_on: ADMINISTRATION,
+    };
+    /// Nobody recovers, disables or strips their own account.
+    pub const OWN_ACCOUNT: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "own_account",
+        heading: "This is your own account",
+        sentence: "Nobody does this to their own account. Please ask another administrator.",
+        way_on: ADMINISTRATION,
+    };
+    /// Nobody approves what they asked for.
+    pub const OWN_REQUEST: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "own_request",
+        heading: "You asked for this yourself",
+        sentence: "Another administrator has to look at it and approve it. Nothing was changed.",
+        way_on: ADMINISTRATION,
+    };
+    /// Only who asked collects the link.
+    pub const OTHERS_REQUEST: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "others_request",
+        heading: "Another administrator asked for this",
+        sentence: "The link is given to whoever asked for the recovery, and to nobody else. Nothing was changed.",
+        way_on: ADMINISTRATION,
+    };
+    /// A second administrator has yet to agree.
+    pub const NOT_APPROVED: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "not_approved",
+        heading: "Not approved yet",
+        sentence: "A second administrator has to approve this recovery before its link can be had.",
+        way_on: ADMINISTRATION,
+    };
+    /// The account is disabled: what was asked would open nothing.
+    pub const ACCOUNT_DISABLED: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "account_disabled",
+        heading: "This account is disabled",
+        sentence: "Enable it first; until then no link opens it. Nothing was changed.",
+        way_on: ADMINISTRATION,
+    };
+    /// An invitation is for a first passkey.
+    pub const HAS_HAD_PASSKEYS: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "has_had_passkeys",
+        heading: "This person has an account with a passkey",
+        sentence: "An invitation saves the first passkey of an account. Whoever has lost theirs gets a recovery link.",
+        way_on: ADMINISTRATION,
+    };
+    /// Administrators are made at the command line.
+    pub const ADMINISTRATORS_GROUP: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "administrators_group",
+        heading: "Administrators are not made here",
+        sentence: "Only the command line puts an account into the group of administrators. Nothing was changed.",
+        way_on: ADMINISTRATION,
+    };
+    /// Another account has the login name or address.
+    pub const NAME_TAKEN: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "name_taken",
+        heading: "That name is taken",
+        sentence: "Another account has this login name or address. Nothing was changed.",
+        way_on: ADMINISTRATION,
+    };
+    /// No mail leaves this deployment.
+    pub const NO_MAIL: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "no_mail",
+        heading: "No mail can be sent",
+        sentence: "This deployment sends no mail. Invite without it and hand the link over. Nothing was changed.",
+        way_on: ADMINISTRATION,
     };
     /// The account may not sign in.
     pub const ACCOUNT_CLOSED: Self = Self {

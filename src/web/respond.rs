@@ -43,7 +43,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 /// The layer.
 pub async fn respond(State(core): State<Arc<Core>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let scripted = wants_json(&parts.headers);
+    let scripted = wants_json(&parts.headers) || is_for_scripts(parts.uri.path());
     let ask =
         match <Ask as axum::extract::FromRequestParts<_>>::from_request_parts(&mut parts, &core)
             .await
@@ -97,6 +97,11 @@ fn wants_json(headers: &HeaderMap) -> bool {
             .is_some_and(|value: &HeaderValue| value.as_bytes().starts_with(b"application/json"))
     };
     is_json(header::CONTENT_TYPE) || is_json(header::ACCEPT)
+}
+
+/// Whether whatever asks there is a program: it is answered in JSON, whatever it says it takes.
+pub fn is_for_scripts(path: &str) -> bool {
+    path.starts_with("/.gatehouse/admin/api/")
 }
 
 fn as_json(refusal: &Refusal, ask: &Ask) -> Response {

@@ -35,7 +35,9 @@ impl ReturnTo {
         let elsewhere = target.path().starts_with("//");
         let path = target.path();
         let own = path.to_ascii_lowercase().starts_with("/.gatehouse");
-        let managing = path == "/.gatehouse/enrol" || path.starts_with("/.gatehouse/account");
+        let managing = path == "/.gatehouse/enrol"
+            || path.starts_with("/.gatehouse/account")
+            || path.starts_with("/.gatehouse/admin");
         (!elsewhere && (!own || managing)).then(|| Self(target.path_and_query()))
     }
 
@@ -85,6 +87,7 @@ mod tests {
             "/notes",
             "/notes?a=1&b=%20",
             "/.gatehouse/account",
+            "/.gatehouse/admin?query=ann",
             "/.gatehouse/enrol?return_to=/x",
         ] {
             assert_eq!(ReturnTo::parse(path).as_str(), path);

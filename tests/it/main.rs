@@ -3,6 +3,7 @@
 mod harness;
 
 mod address;
+mod administration;
 mod command_line;
 mod crash;
 mod enrolment;

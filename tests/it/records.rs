@@ -168,6 +168,47 @@ async fn no_secret_and_no_address_reaches_a_log() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_administrators_write_and_hand_over_reaches_no_log() {
+    let log = log();
+    let gateway = Gateway::start().with("admin", "group = 'admins'").await;
+    gateway.invite(ZOE, &[]);
+    let mut root = gateway.person();
+    let invitation = gateway.invite("root.of-the-records@example.com", &["--group", "admins"]);
+    root.enrol(Some(&invitation), "/").await;
+    root.step_up("/").await;
+    let id = gateway.command(&["account", "show", ZOE, "--json"]).json()["account"]["id"].clone();
+    let path = format!(
+        "/.gatehouse/admin/accounts/{}/recover",
+        id.as_str().unwrap()
+    );
+    root.open(&format!("/.gatehouse/admin?query={ZOE}")).await;
+    let form = root.open(&path).await;
+    let note = "a note that is for the store alone";
+    let fields = [("reason", "other"), ("note", note)];
+    let handover = root.submit(&form, &path, &fields).await.text();
+    let (_, token) = handover.split_once("token=").expect("a link");
+    let token = token.split('"').next().unwrap().to_owned();
+    let zoe = gateway.person();
+    let link = format!("/.gatehouse/recover/link?token={token}");
+    let page = zoe.open(&link).await;
+    zoe.submit(&page, "/.gatehouse/recover/link", &[("token", &token)])
+        .await;
+    assert_eq!(zoe.session_kind().await, "restricted");
+
+    let written = String::from_utf8_lossy(&log.lock().unwrap()).into_owned();
+    for event in [
+        "recovery_requested",
+        "recovery_link_issued",
+        "\\\"method\\\":\\\"recovery",
+    ] {
+        assert!(written.contains(event), "{event}");
+    }
+    for secret in [ZOE, "root.of-the-records", note, &token] {
+        assert!(!written.contains(secret), "{secret}");
+    }
+}
+
 /// Asks for a mail, mistypes its code, then types it. Gives what no log may hold.
 async fn by_mail(gateway: &Gateway) -> (Person, Vec<String>) {
     let zoe = gateway.person();

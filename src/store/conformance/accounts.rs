@@ -100,7 +100,12 @@ pub(crate) async fn a_new_invitation_supersedes_the_older_ones(place: &impl Plac
     assert_eq!(creation.unwrap(), Creation::Created);
     let invited = store.invited_account(&older.digest, NOW).await.unwrap();
     assert_eq!(invited.as_ref(), Some(&ann));
-    assert!(store.invite(ann.id, &newer, &record(NOW)).await.unwrap());
+    assert!(
+        store
+            .invite(ann.id, &newer, &record(NOW), None)
+            .await
+            .unwrap()
+    );
     assert_eq!(
         store.invited_account(&older.digest, NOW).await.unwrap(),
         None
@@ -140,7 +145,7 @@ pub(crate) async fn disabling_ends_the_sessions_and_closes_the_door(place: &impl
     let disabled = AccountState::Disabled;
     assert!(
         store
-            .set_account_state(ann.id, disabled, &record(NOW))
+            .set_account_state(ann.id, disabled, &record(NOW), None)
             .await
             .unwrap()
     );
@@ -166,7 +171,7 @@ pub(crate) async fn disabling_ends_the_sessions_and_closes_the_door(place: &impl
     let active = AccountState::Active;
     assert!(
         store
-            .set_account_state(ann.id, active, &record(NOW))
+            .set_account_state(ann.id, active, &record(NOW), None)
             .await
             .unwrap()
     );
@@ -179,7 +184,7 @@ pub(crate) async fn deleting_takes_everything_but_the_audit(place: &impl Place) 
     let ann = saved_account(&*store, "ann").await;
     let invitation = invitation(NOW.later(60));
     store
-        .invite(ann.id, &invitation, &record_of(ann.id, NOW))
+        .invite(ann.id, &invitation, &record_of(ann.id, NOW), None)
         .await
         .unwrap();
     let (credential, session) = saved_credential(&*store, ann.id).await;
@@ -237,20 +242,20 @@ pub(crate) async fn what_is_not_there_cannot_be_changed(place: &impl Place) {
     let disabled = AccountState::Disabled;
     assert!(
         !store
-            .invite(nobody, &invitation(NOW.later(60)), &record)
+            .invite(nobody, &invitation(NOW.later(60)), &record, None)
             .await
             .unwrap()
     );
     assert!(
         !store
-            .set_account_state(nobody, disabled, &record)
+            .set_account_state(nobody, disabled, &record, None)
             .await
             .unwrap()
     );
     assert!(!store.delete_account(nobody, &record).await.unwrap());
     assert!(
         !store
-            .end_session(SessionId::random(), None, &record)
+            .end_session(SessionId::random(), None, &record, None)
             .await
             .unwrap()
     );

@@ -136,7 +136,7 @@ pub(crate) async fn an_address_of_another_account_is_not_taken(place: &impl Plac
     .await;
     let disabled = AccountState::Disabled;
     store
-        .set_account_state(ann.id, disabled, &record(NOW))
+        .set_account_state(ann.id, disabled, &record(NOW), None)
         .await
         .unwrap();
     refused(

@@ -18,7 +18,7 @@ pub(crate) async fn changes_come_in_order_and_once(place: &impl Place) {
     let session = started_session(&*store, ann.id).await;
     store.add_key(&key(NOW), false, &record(NOW)).await.unwrap();
     store
-        .end_session(session.id, None, &record(NOW))
+        .end_session(session.id, None, &record(NOW), None)
         .await
         .unwrap();
     let (changes, reached) = neighbour.changes_since(start).await.unwrap();
@@ -35,7 +35,7 @@ pub(crate) async fn changes_come_in_order_and_once(place: &impl Place) {
 
     let disabled = AccountState::Disabled;
     store
-        .set_account_state(ann.id, disabled, &record(NOW))
+        .set_account_state(ann.id, disabled, &record(NOW), None)
         .await
         .unwrap();
     let (changes, _) = neighbour.changes_since(reached).await.unwrap();
@@ -50,7 +50,12 @@ pub(crate) async fn what_a_starting_node_must_know_comes_from_a_moment_on(place:
     for seconds in 0..3 {
         let session = started_session(&*store, ann.id).await;
         let audit = record(NOW.later(seconds));
-        assert!(store.end_session(session.id, None, &audit).await.unwrap());
+        assert!(
+            store
+                .end_session(session.id, None, &audit, None)
+                .await
+                .unwrap()
+        );
         ended.push(Change::SessionEnded(session.id));
     }
     assert_eq!(store.changes_from(NOW).await.unwrap(), ended);
@@ -137,7 +142,7 @@ pub(crate) async fn forgetting_removes_what_has_served_and_nothing_else(place: &
     for session in store.sessions(None, NOW).await.unwrap() {
         if session.id != alive.id {
             store
-                .end_session(session.id, None, &record(NOW.later(10)))
+                .end_session(session.id, None, &record(NOW.later(10)), None)
                 .await
                 .unwrap();
         }

@@ -11,6 +11,7 @@ pub(crate) mod email;
 pub(crate) mod feed;
 pub(crate) mod outbox;
 pub(crate) mod passkeys;
+pub(crate) mod recovery;
 pub(crate) mod reports;
 pub(crate) mod sessions;
 pub(crate) mod starting;
@@ -101,6 +102,15 @@ macro_rules! rules {
             reports::after_a_report_mails_start_nothing_until_that_is_allowed
             reports::an_older_passkey_is_confirmed_once_by_its_own_account
             reports::expired_reports_are_forgotten
+            recovery::a_recovery_is_open_until_its_link_is_given_out
+            recovery::another_actor_approves_and_only_who_asked_collects
+            recovery::a_newer_recovery_takes_the_place_of_older_ones
+            recovery::a_recovery_link_is_spent_once_and_by_its_account
+            recovery::of_many_who_spend_one_recovery_link_one_succeeds
+            recovery::of_many_who_approve_or_collect_one_succeeds
+            recovery::a_recovery_is_remembered_as_long_as_its_account
+            recovery::what_administrators_do_is_told_with_it_or_not_at_all
+            recovery::accounts_are_found_by_a_part_of_a_name
             outbox::a_mail_is_taken_by_one_until_its_lease_ends
             outbox::mails_are_taken_in_the_order_they_fall_due
             outbox::a_postponed_mail_counts_its_tries

@@ -28,14 +28,14 @@ pub(crate) async fn a_session_lives_until_its_end_or_its_expiry(place: &impl Pla
     );
     assert!(
         !store
-            .end_session(session.id, None, &record(over))
+            .end_session(session.id, None, &record(over), None)
             .await
             .unwrap()
     );
 
     assert!(
         store
-            .end_session(session.id, None, &record(NOW))
+            .end_session(session.id, None, &record(NOW), None)
             .await
             .unwrap()
     );
@@ -123,17 +123,17 @@ pub(crate) async fn a_session_is_ended_once_and_by_its_own_account(place: &impl 
     let position = neighbour.last_change().await.unwrap();
     let before = Snapshot::of(&*store).await;
     let foreign = store
-        .end_session(session.id, Some(bob.id), &record(NOW))
+        .end_session(session.id, Some(bob.id), &record(NOW), None)
         .await;
     assert!(!foreign.unwrap());
     assert_eq!(Snapshot::of(&*store).await, before);
     let own = store
-        .end_session(session.id, Some(ann.id), &record(NOW))
+        .end_session(session.id, Some(ann.id), &record(NOW), None)
         .await;
     assert!(own.unwrap());
     assert_eq!(neighbour.session(session.id, NOW).await.unwrap(), None);
     let again = neighbour
-        .end_session(session.id, Some(ann.id), &record(NOW))
+        .end_session(session.id, Some(ann.id), &record(NOW), None)
         .await;
     assert!(!again.unwrap());
     let (changes, _) = neighbour.changes_since(position).await.unwrap();
@@ -155,7 +155,7 @@ pub(crate) async fn many_sessions_are_ended_and_counted(place: &impl Place) {
 
     assert_eq!(
         store
-            .end_sessions(Some(ann.id), &record(NOW))
+            .end_sessions(Some(ann.id), &record(NOW), None)
             .await
             .unwrap(),
         3
@@ -169,14 +169,17 @@ pub(crate) async fn many_sessions_are_ended_and_counted(place: &impl Place) {
     );
     assert_eq!(
         store
-            .end_sessions(Some(ann.id), &record(NOW))
+            .end_sessions(Some(ann.id), &record(NOW), None)
             .await
             .unwrap(),
         0
     );
 
     let everywhere = record(NOW.later(1));
-    assert_eq!(store.end_sessions(None, &everywhere).await.unwrap(), 1);
+    assert_eq!(
+        store.end_sessions(None, &everywhere, None).await.unwrap(),
+        1
+    );
     let (changes, _) = neighbour.changes_since(position).await.unwrap();
     assert_eq!(changes, [Change::SessionEnded(of_bob.id)]);
     assert_eq!(store.sessions(None, NOW).await.unwrap(), []);

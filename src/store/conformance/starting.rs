@@ -17,7 +17,9 @@ pub(crate) async fn proofs(
         digest: digest(),
         expires_at,
     };
-    let invited = store.invite(account.id, &invitation, &record(NOW)).await;
+    let invited = store
+        .invite(account.id, &invitation, &record(NOW), None)
+        .await;
     assert!(invited.unwrap());
     let attempt = EmailAttempt {
         email: account.email.clone().unwrap(),
@@ -161,7 +163,7 @@ pub(crate) async fn a_closed_account_starts_nothing(place: &impl Place) {
     let proofs = proofs(&*store, &ann, NOW.later(60)).await;
     let disabled = AccountState::Disabled;
     store
-        .set_account_state(ann.id, disabled, &record(NOW))
+        .set_account_state(ann.id, disabled, &record(NOW), None)
         .await
         .unwrap();
     for spend in &proofs {
@@ -173,7 +175,7 @@ pub(crate) async fn a_closed_account_starts_nothing(place: &impl Place) {
     // A refusal spends nothing.
     let active = AccountState::Active;
     store
-        .set_account_state(ann.id, active, &record(NOW))
+        .set_account_state(ann.id, active, &record(NOW), None)
         .await
         .unwrap();
     for spend in proofs {

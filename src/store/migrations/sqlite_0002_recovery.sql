@@ -53,7 +53,7 @@ CREATE TABLE report (
 ) STRICT;
 CREATE INDEX report_account ON report (account);
 
--- A recovery that administrators grant. The link exists once it is approved and was shown.
+-- A recovery that administrators grant. The link exists once it is approved and was shown. Kept for good.
 CREATE TABLE recovery (
     id              BLOB PRIMARY KEY,
     account         BLOB NOT NULL REFERENCES account ON DELETE CASCADE,

@@ -2,14 +2,14 @@
 
 use super::{
     column::Groups,
-    feed, sessions,
+    feed, notices, sessions,
     step::{Read, Statement, Step},
 };
 use crate::{
     clock::Timestamp,
     id::AccountId,
     secret::Digest,
-    store::{Account, AccountKey, AccountState, Change, Creation, Invitation, Result},
+    store::{Account, AccountKey, AccountState, Change, Creation, Invitation, Notice, Result},
     telemetry::audit::AuditRecord,
 };
 
@@ -69,6 +69,7 @@ pub(super) async fn invite(
     account: AccountId,
     invitation: &Invitation,
     audit: &AuditRecord,
+    notice: Option<&Notice>,
 ) -> Result<bool> {
     if find(&mut step, account).await?.is_none() {
         step.abandon().await;
@@ -78,6 +79,9 @@ pub(super) async fn invite(
         sqlx::query("UPDATE invitation SET superseded = 1 WHERE account = ?1").bind(account);
     step.execute(supersede).await?;
     add_invitation(&mut step, account, invitation).await?;
+    if let Some(notice) = notice {
+        notices::add(&mut step, notice).await?;
+    }
     step.commit_with(audit).await?;
     Ok(true)
 }
@@ -119,11 +123,23 @@ pub(super) async fn list(read: Read<'_>) -> Result<Vec<Account>> {
         .await
 }
 
+/// Without LIKE, whose wildcards are ordinary characters of names.
+pub(super) async fn search(read: Read<'_>, text: &str, limit: u32) -> Result<Vec<Account>> {
+    let statement = sqlx::query(
+        "SELECT * FROM account
+         WHERE instr(lower(login), ?1) OR instr(lower(email), ?1) OR instr(lower(name), ?1)
+         ORDER BY login LIMIT ?2",
+    );
+    read.all(statement.bind(text.to_ascii_lowercase()).bind(limit))
+        .await
+}
+
 pub(super) async fn set_state(
     mut step: Step,
     account: AccountId,
     state: AccountState,
     audit: &AuditRecord,
+    notice: Option<&Notice>,
 ) -> Result<bool> {
     let update = sqlx::query("UPDATE account SET state = ?2 WHERE id = ?1")
         .bind(account)
@@ -137,6 +153,9 @@ pub(super) async fn set_state(
         AccountState::Disabled => {
             sessions::end_of_account(&mut step, account, audit.at).await?;
         }
+    }
+    if let Some(notice) = notice {
+        notices::add(&mut step, notice).await?;
     }
     feed::announce(&mut step, audit.at, &Change::AccountChanged(account)).await?;
     step.commit_with(audit).await?;

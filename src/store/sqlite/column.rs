@@ -20,7 +20,7 @@ use crate::{
     network::Network,
     secret::Digest,
     store::{AccountState, EmailPurpose},
-    telemetry::audit::{Actor, AuditEvent},
+    telemetry::audit::{Actor, AuditEvent, RecoveryReason},
 };
 
 /// `$write` gives the stored form; `$read` gives `None` when a stored value is not one of these.
@@ -158,6 +158,12 @@ column!(
     Actor as String,
     |actor| serde_json::to_string(actor).expect("an actor is an id or a name"),
     |json| serde_json::from_str(&json).ok()
+);
+
+column!(
+    RecoveryReason as String,
+    |reason| reason.name().to_owned(),
+    |name| RecoveryReason::parse(&name)
 );
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod file;
 mod migrate;
 mod notices;
 mod outbox;
+mod recovery;
 mod reports;
 mod row;
 mod sessions;
@@ -31,14 +32,14 @@ use self::step::{Read, Step, unavailable};
 use super::{
     Account, AccountKey, AccountState, AddressChange, AddressChanged, Change, ChangePosition,
     CodeTry, Creation, Credential, CredentialRemoval, EmailAttempt, Invitation, Notice, OutboxMail,
-    OutboxState, ReportState, Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store,
-    StoredKey,
+    OutboxState, RecoveryLink, RecoveryLinkOwner, RecoveryRequest, RecoveryStep, ReportState,
+    Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store, StoredKey,
 };
 use crate::{
     clock::Timestamp,
-    id::{AccountId, CredentialId, EmailAttemptId, MailId, SessionId},
+    id::{AccountId, CredentialId, EmailAttemptId, MailId, RecoveryId, SessionId},
     secret::Digest,
-    telemetry::audit::AuditRecord,
+    telemetry::audit::{Actor, AuditRecord},
 };
 
 /// How long a statement waits for another process that is writing.
@@ -129,12 +130,14 @@ impl Store for SqliteStore {
         account: AccountId,
         invitation: &Invitation,
         audit: &AuditRecord,
+        notice: Option<&Notice>,
     ) -> Result<bool> {
         accounts::invite(
             self.step("add an invitation").await?,
             account,
             invitation,
             audit,
+            notice,
         )
         .await
     }
@@ -155,13 +158,19 @@ impl Store for SqliteStore {
         accounts::list(self.read("list accounts")).await
     }
 
+    async fn find_accounts(&self, text: &str, limit: u32) -> Result<Vec<Account>> {
+        accounts::search(self.read("look for accounts"), text, limit).await
+    }
+
     async fn set_account_state(
         &self,
         account: AccountId,
         state: AccountState,
         audit: &AuditRecord,
+        notice: Option<&Notice>,
     ) -> Result<bool> {
-        accounts::set_state(self.step("change an account").await?, account, state, audit).await
+        let step = self.step("change an account").await?;
+        accounts::set_state(step, account, state, audit, notice).await
     }
 
     async fn delete_account(&self, account: AccountId, audit: &AuditRecord) -> Result<bool> {
@@ -258,12 +267,19 @@ impl Store for SqliteStore {
         id: SessionId,
         account: Option<AccountId>,
         audit: &AuditRecord,
+        notice: Option<&Notice>,
     ) -> Result<bool> {
-        sessions::end_one(self.step("end a session").await?, id, account, audit).await
+        let step = self.step("end a session").await?;
+        sessions::end_one(step, id, account, audit, notice).await
     }
 
-    async fn end_sessions(&self, account: Option<AccountId>, audit: &AuditRecord) -> Result<u64> {
-        sessions::end_many(self.step("end sessions").await?, account, audit).await
+    async fn end_sessions(
+        &self,
+        account: Option<AccountId>,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<u64> {
+        sessions::end_many(self.step("end sessions").await?, account, audit, notice).await
     }
 
     async fn begin_email_attempt(
@@ -312,6 +328,65 @@ impl Store for SqliteStore {
         audit: &AuditRecord,
     ) -> Result<AddressChanged> {
         email::change_address(self.step("change an address").await?, change, audit).await
+    }
+
+    async fn request_recovery(
+        &self,
+        request: &RecoveryRequest,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<bool> {
+        recovery::request(
+            self.step("record a recovery").await?,
+            request,
+            audit,
+            notice,
+        )
+        .await
+    }
+
+    async fn approve_recovery(
+        &self,
+        id: RecoveryId,
+        by: &Actor,
+        audit: &AuditRecord,
+    ) -> Result<RecoveryStep> {
+        recovery::approve(self.step("approve a recovery").await?, id, by, audit).await
+    }
+
+    async fn issue_recovery_link(
+        &self,
+        link: &RecoveryLink,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<RecoveryStep> {
+        recovery::issue_link(
+            self.step("issue a recovery link").await?,
+            link,
+            audit,
+            notice,
+        )
+        .await
+    }
+
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryRequest>> {
+        recovery::look_up(self.read("look up a recovery"), id).await
+    }
+
+    async fn open_recoveries(
+        &self,
+        account: Option<AccountId>,
+        now: Timestamp,
+    ) -> Result<Vec<RecoveryRequest>> {
+        recovery::open(self.read("list recoveries"), account, now).await
+    }
+
+    async fn recovery_link_owner(
+        &self,
+        link: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<RecoveryLinkOwner>> {
+        recovery::link_owner(self.read("look up a recovery link"), link, now).await
     }
 
     async fn enqueue_mail(&self, mail: &OutboxMail) -> Result<()> {

@@ -6,7 +6,8 @@ use super::column::{Aaguid, Groups};
 use crate::{
     store::{
         Account, Change, ChangePosition, Credential, EmailAttempt, OutboxMail, OutboxState,
-        Recovery, Report, SessionRecord, Standing, StoredKey, Suspect,
+        Recovery, RecoveryLinkOwner, RecoveryRequest, Report, SessionRecord, Standing, StoredKey,
+        Suspect,
     },
     telemetry::audit::AuditRecord,
 };
@@ -140,6 +141,34 @@ impl Record for EmailAttempt {
             return_to: row.try_get("return_to")?,
             created_at: row.try_get("created_at")?,
             expires_at: row.try_get("expires_at")?,
+        })
+    }
+}
+
+impl Record for RecoveryRequest {
+    const WHAT: &'static str = "recovery";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            account: row.try_get("account")?,
+            requested_by: row.try_get("requested_by")?,
+            reason: row.try_get("reason")?,
+            note: row.try_get("note")?,
+            created_at: row.try_get("created_at")?,
+            expires_at: row.try_get("expires_at")?,
+            approved_by: row.try_get("approved_by")?,
+        })
+    }
+}
+
+impl Record for RecoveryLinkOwner {
+    const WHAT: &'static str = "owner of a recovery link";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            account: Account::read(row)?,
+            open: row.try_get("open")?,
         })
     }
 }

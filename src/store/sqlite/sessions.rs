@@ -3,11 +3,14 @@
 //! A session is alive while it has no `ended_at`, its `expires_at` is to come and its account is active.
 //! Setting `ended_at` tells the change feed, by a trigger of the schema.
 
-use super::step::{Read, Step};
+use super::{
+    notices,
+    step::{Read, Step},
+};
 use crate::{
     clock::Timestamp,
     id::{AccountId, CredentialId, SessionId},
-    store::{Result, SessionRecord},
+    store::{Notice, Result, SessionRecord},
     telemetry::audit::AuditRecord,
 };
 
@@ -73,6 +76,7 @@ pub(super) async fn end_one(
     id: SessionId,
     account: Option<AccountId>,
     audit: &AuditRecord,
+    notice: Option<&Notice>,
 ) -> Result<bool> {
     let update = sqlx::query(
         "UPDATE session SET ended_at = ?1
@@ -85,6 +89,9 @@ pub(super) async fn end_one(
         step.abandon().await;
         return Ok(false);
     }
+    if let Some(notice) = notice {
+        notices::add(&mut step, notice).await?;
+    }
     step.commit_with(audit).await?;
     Ok(true)
 }
@@ -93,6 +100,7 @@ pub(super) async fn end_many(
     mut step: Step,
     account: Option<AccountId>,
     audit: &AuditRecord,
+    notice: Option<&Notice>,
 ) -> Result<u64> {
     let ended = match account {
         Some(account) => end_of_account(&mut step, account, audit.at).await?,
@@ -103,6 +111,9 @@ pub(super) async fn end_many(
             step.execute(update.bind(audit.at)).await?
         }
     };
+    if let Some(notice) = notice.filter(|_| ended > 0) {
+        notices::add(&mut step, notice).await?;
+    }
     step.commit_with(audit).await?;
     Ok(ended)
 }

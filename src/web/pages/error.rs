@@ -50,4 +50,8 @@ impl BareFrame<'_> {
     fn signed_in_as(&self) -> Option<&str> {
         None
     }
+
+    fn administers(&self) -> bool {
+        false
+    }
 }

@@ -4,7 +4,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use reqwest::{
-    Client, Method, RequestBuilder,
+    Client, ClientBuilder, Method, RequestBuilder,
     header::{ACCEPT, CONTENT_TYPE, COOKIE, ORIGIN},
     redirect::Policy,
 };
@@ -56,8 +56,12 @@ impl Person {
         if let Some(certificates) = &gateway.certificates {
             client = client.tls_certs_only([certificates.root()]);
         }
+        Self::with(client, gateway.origin.clone())
+    }
+
+    fn with(client: ClientBuilder, origin: String) -> Self {
         Self {
-            origin: gateway.origin.clone(),
+            origin,
             phone: Authenticator::phone(),
             client: client.build().unwrap(),
             cookies: Mutex::default(),

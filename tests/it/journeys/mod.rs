@@ -1,6 +1,7 @@
 //! What people live through, in a real browser with a virtual authenticator. One journey per promise.
 
 mod accessibility;
+mod administration;
 mod email;
 mod not_me;
 mod passkey;

@@ -114,7 +114,7 @@ impl Browser {
 
     /// Types into the visible field of this name.
     pub async fn type_into(&self, name: &str, text: &str) {
-        let selector = format!("input[name='{name}']");
+        let selector = format!("input[name='{name}'], textarea[name='{name}']");
         let typed = self.retry(|| async {
             let field = self.usable(By::Css(selector.as_str())).await?;
             field.clear().await.ok()?;
@@ -123,6 +123,29 @@ impl Browser {
         if typed.await.is_none() {
             panic!("no visible field {name:?}: {}", self.describe().await);
         }
+    }
+
+    /// Chooses what says `words` in the list of this name.
+    pub async fn pick(&self, name: &str, words: &str) {
+        let text = xpath_text(words);
+        let option = format!("//select[@name='{name}']/option[normalize-space(.)={text}]");
+        let chosen = self.retry(|| async {
+            let option = self.usable(By::XPath(option.as_str())).await?;
+            option.click().await.ok()
+        });
+        if chosen.await.is_none() {
+            panic!(
+                "{name:?} does not offer {words:?}: {}",
+                self.describe().await
+            );
+        }
+    }
+
+    /// The link that the page shows to be handed over.
+    pub async fn handed_over_link(&self) -> String {
+        let field = self.retry(|| async { self.usable(By::Id("link")).await });
+        let field = field.await.expect("a link on this page");
+        field.prop("value").await.unwrap().expect("it has a value")
     }
 
     /// Waits until the page shows `words`.
