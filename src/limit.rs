@@ -3,9 +3,10 @@
 //! Counted per network and per address in memory by the generic cell rate algorithm; a restart forgets.
 //! What must outlive one (five wrong codes end an attempt) is counted in the store.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{email_address::EmailAddress, network::Network, secret::Digest};
 
@@ -22,9 +23,14 @@ pub enum Attempt {
     Invitation,
     /// Trying a backup code.
     BackupCode,
-    /// Asking to be let in from another device, or looking such a request up.
+    /// Asking to be let in from another device, looking such a request up, or opening a stream of its events.
     Pairing,
+    /// Asking how one's own pairing goes on, where there is no stream of its events.
+    PairingState,
 }
+
+/// Event streams at once on one node; each asks the store twice a second.
+const MAX_STREAMS: usize = 1000;
 
 /// Too many attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +38,14 @@ pub struct Throttled;
 
 /// The limits of this node.
 pub struct Limits {
+    streams: Arc<Semaphore>,
     passkey: Limit,
     email_request: Limit,
     redemption: Limit,
     invitation: Limit,
     backup_code: Limit,
     pairing: Limit,
+    pairing_state: Limit,
     per_address: DefaultKeyedRateLimiter<EmailAddress>,
     per_account: DefaultKeyedRateLimiter<(Attempt, [u8; 32])>,
 }
@@ -52,12 +60,15 @@ impl Default for Limits {
     /// with a whole network gets one guess in two seconds, and five per mail.
     fn default() -> Self {
         Self {
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             passkey: Limit::new(quota(300, Duration::from_millis(200)), 2000),
             email_request: Limit::new(quota(40, Duration::from_secs(6)), 200),
             redemption: Limit::new(quota(100, Duration::from_secs(2)), 500),
             invitation: Limit::new(quota(100, Duration::from_secs(2)), 500),
             backup_code: Limit::new(quota(40, Duration::from_secs(6)), 200),
             pairing: Limit::new(quota(40, Duration::from_secs(6)), 200),
+            // Sixty looks in a pairing's two minutes.
+            pairing_state: Limit::new(quota(300, Duration::from_millis(200)), 1000),
             // Three mails at once, then one in five minutes: a nuisance to nobody's mailbox.
             per_address: DefaultKeyedRateLimiter::keyed(quota(3, Duration::from_secs(300))),
             // Ten mistyped codes at once, then one in ten minutes: a guesser needs 15 hours for the hundred
@@ -80,6 +91,7 @@ impl Limits {
             Attempt::Invitation => &self.invitation,
             Attempt::BackupCode => &self.backup_code,
             Attempt::Pairing => &self.pairing,
+            Attempt::PairingState => &self.pairing_state,
         };
         limit
             .per_network
@@ -106,6 +118,17 @@ impl Limits {
         self.per_account.check_key(&key).map_err(|_| Throttled)
     }
 
+    /// A place among the event streams that this node keeps open; given back when it is dropped. A network
+    /// cannot take them all: opening one is paid for, and none lasts longer than a pairing.
+    ///
+    /// # Errors
+    /// When there is none left.
+    pub fn open_stream(&self) -> Result<OwnedSemaphorePermit, Throttled> {
+        Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_| Throttled)
+    }
+
     /// Forgets networks and addresses whose attempts no longer count. Called from time to time.
     pub fn forget_idle(&self) {
         for limit in [
@@ -115,6 +138,7 @@ impl Limits {
             &self.invitation,
             &self.backup_code,
             &self.pairing,
+            &self.pairing_state,
         ] {
             limit.per_network.retain_recent();
         }

@@ -24,6 +24,11 @@ impl Token {
         Self(Zeroizing::new(random_bytes()))
     }
 
+    /// One that can be derived again: `digest` must be keyed by a secret of ours.
+    pub fn derived(digest: &Digest) -> Self {
+        Self(Zeroizing::new(*digest.bytes()))
+    }
+
     /// As [`reveal`](Self::reveal) wrote it: 43 base64url characters.
     pub fn parse(text: &str) -> Option<Self> {
         // Checked first, so that a long hostile text is not decoded.

@@ -9,6 +9,7 @@ const RENEW_AFTER_MS = 4 * 60 * 1000;
 const REQUEST_TIMEOUT_MS = 20 * 1000;
 const OFFER_AGAIN_MS = 30 * 24 * 60 * 60 * 1000;
 const OFFERED_KEY = "gatehouse-offered-passkey";
+const POLL_MS = 2 * 1000;
 const DOUBLE_CLICK_MS = 2 * 1000;
 
 /** The server said no, in a sentence for the person and a word for us. */
@@ -37,6 +38,9 @@ class Ceremony {
     this.#begin.disabled = false;
     this.#element.querySelector("[data-unsupported]").hidden = true;
     this.#begin.addEventListener("click", () => this.#run());
+    this.#fields.forEach((field) => {
+      field.addEventListener("keydown", (event) => event.key === "Enter" && this.#run());
+    });
     const fallback = this.#fallback();
     if (fallback?.dataset.fallback === "email") {
       fallback.addEventListener("click", () => openEmail()?.focus());
@@ -56,7 +60,7 @@ class Ceremony {
 
   /** The button: a dialog of the browser's. */
   async #run() {
-    if (this.#busy) {
+    if (this.#busy || this.#fields.some((field) => !field.reportValidity())) {
       return;
     }
     this.#busy = true;
@@ -149,7 +153,7 @@ class Ceremony {
       openEmail();
       fallback.focus();
     } else {
-      this.#begin.focus();
+      (this.#fields.find((field) => field.type !== "hidden") ?? this.#begin).focus();
     }
   }
 
@@ -186,7 +190,8 @@ class Ceremony {
 
   #opening() {
     const { invitation = null, on = null } = this.#element.dataset;
-    return this.#creates ? { invitation, on } : {};
+    const typed = Object.fromEntries(this.#fields.map((field) => [field.name, field.value]));
+    return this.#creates ? { invitation, on } : typed;
   }
 
   async #post(step, body, signal = AbortSignal.timeout?.(REQUEST_TIMEOUT_MS)) {
@@ -213,6 +218,11 @@ class Ceremony {
       throw new Refusal(answer);
     }
     return answer;
+  }
+
+  /** What is sent along. */
+  get #fields() {
+    return [...this.#element.querySelectorAll("[data-send]")];
   }
 
   get #creates() {
@@ -365,10 +375,11 @@ function foldEmail(supported) {
 
 /** Shows the ways that this browser has, such as asking a phone nearby. */
 async function showCapabilities() {
-  const elements = document.querySelectorAll("[data-needs]");
+  const elements = document.querySelectorAll("[data-needs], [data-lacks]");
   const capabilities = elements.length ? await PublicKeyCredential.getClientCapabilities?.() : {};
   elements.forEach((element) => {
-    element.hidden = capabilities?.[element.dataset.needs] !== true;
+    const { needs, lacks } = element.dataset;
+    element.hidden = needs ? capabilities?.[needs] !== true : capabilities?.[lacks] === true;
   });
 }
 
@@ -392,6 +403,86 @@ function offerCopy(element) {
   });
 }
 
+/**
+ * A page that waits for another device. It is told by server-sent events at `<data-watch>/events`, and asks
+ * `<data-watch>/state` where they do not come through.
+ */
+class Watch {
+  #element;
+  #end = 0;
+  #told = "";
+
+  constructor(element) {
+    this.#element = element;
+  }
+
+  start() {
+    this.#element.querySelector("[data-check]").hidden = true;
+    this.#countDown(document.querySelector("[data-seconds]"));
+    const source = new EventSource(`${this.#element.dataset.watch}/events`);
+    for (const state of ["waiting", "seen", "asked", "approved", "refused", "over", "late"]) {
+      source.addEventListener(state, ({ data }) => this.#tell(JSON.parse(data)) && source.close());
+    }
+    // A broken stream is opened again by the browser; one that is refused is not.
+    source.addEventListener("error", () => source.readyState === EventSource.CLOSED && this.#poll());
+  }
+
+  #countDown(seconds) {
+    this.#end = performance.now() + Number(seconds.textContent) * 1000;
+    const beat = setInterval(() => {
+      const left = Math.max(0, Math.ceil((this.#end - performance.now()) / 1000));
+      seconds.textContent = left;
+      if (left === 0) {
+        clearInterval(beat);
+        this.#say("late");
+      }
+    }, 1000);
+  }
+
+  async #poll() {
+    let over = false;
+    try {
+      const response = await fetch(`${this.#element.dataset.watch}/state`, { headers: { Accept: "application/json" } });
+      over = response.ok && this.#tell(await response.json());
+    } catch {
+      // No connection just now.
+    }
+    // Once more after the end, to be told of it.
+    if (!over && performance.now() < this.#end + 2 * POLL_MS) {
+      setTimeout(() => this.#poll(), POLL_MS);
+    }
+  }
+
+  /** Whether that was the last that will come. */
+  #tell({ state, location: next }) {
+    if (state !== this.#told) {
+      this.#told = state;
+      this.#say(state);
+    }
+    switch (state) {
+      case "approved":
+        this.#element.querySelector("[data-finish]").requestSubmit();
+        return true;
+      case "asked":
+        location.assign(next);
+        return true;
+      case "refused":
+      case "over":
+        location.reload();
+        return true;
+      case "late":
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #say(name) {
+    const words = this.#element.querySelector(`template[data-words="${name}"]`)?.content.textContent ?? "";
+    this.#element.querySelector("[data-status]").textContent = words;
+  }
+}
+
 const supported = Boolean(window.PublicKeyCredential && navigator.credentials?.get);
 foldEmail(supported);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
@@ -406,4 +497,8 @@ if (supported) {
 }
 if (ceremony && supported) {
   new Ceremony(ceremony).start();
+}
+const watch = document.querySelector("[data-watch]");
+if (watch) {
+  new Watch(watch).start();
 }

@@ -112,6 +112,7 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
             .iter()
             .map(|session| session_row(session, visit))
             .collect(),
+        pairing: ask.config().methods.pairing && !visit.claims.restricted,
         notice: query.done.map(Done::sentence),
     })
 }

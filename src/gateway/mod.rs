@@ -10,6 +10,7 @@ mod authority;
 mod challenge;
 mod connection;
 mod cookies;
+mod event_stream;
 mod facts;
 mod failure;
 mod forwarding;

@@ -1,5 +1,5 @@
 //! Own pages: an axum router called in-process, with the whole request in hand and the whole answer taken
-//! from it before a byte is written.
+//! from it before a byte is written; event streams alone are written as they come.
 
 use std::time::Duration;
 
@@ -9,8 +9,16 @@ use http::{Request, Response, header};
 use pingora::proxy::Session;
 use tower::ServiceExt;
 
-use super::{facts::RequestFacts, refusal::Refusal};
+use super::{event_stream, facts::RequestFacts, refusal::Refusal};
 use crate::web::caller::Caller;
+
+/// What an own page gave.
+pub enum Answer {
+    /// All of it.
+    Whole(Response<Bytes>),
+    /// Events that are still to come.
+    Events(Response<Body>),
+}
 
 /// Runs the page that a request names.
 ///
@@ -21,7 +29,7 @@ pub async fn call(
     session: &mut Session,
     facts: &RequestFacts,
     caller: Caller,
-) -> Result<Response<Bytes>, Refusal> {
+) -> Result<Answer, Refusal> {
     let request_id = caller.request_id;
     let mut request = Request::builder()
         .method(facts.method.clone())
@@ -37,12 +45,15 @@ pub async fn call(
     // panic ends the handler alone.
     let answered = tokio::spawn(async move {
         let Ok(response) = pages.oneshot(request).await;
+        if event_stream::is_event_stream(&response) {
+            return Ok(Answer::Events(response));
+        }
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await?;
-        Ok::<_, axum::Error>(Response::from_parts(parts, bytes))
+        Ok::<_, axum::Error>(Answer::Whole(Response::from_parts(parts, bytes)))
     });
     match answered.await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             tracing::error!(%request_id, %error, "an own page broke off");
             Err(Refusal::internal())

@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::Router;
+use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 use pingora::{
@@ -25,7 +25,7 @@ use super::{
     asker::Asker,
     challenge,
     connection::{HeaderDeadline, IDLE},
-    cookies,
+    cookies, event_stream,
     facts::{RequestFacts, Wire},
     failure,
     forwarding::Forwarding,
@@ -141,11 +141,11 @@ impl Proxy {
         session: &mut Session,
         passage: &Passage,
         facts: &RequestFacts,
-    ) -> Response<Bytes> {
+    ) -> own_pages::Answer {
         let caller = passage.caller(facts);
         match own_pages::call(self.pages.clone(), session, facts, caller).await {
-            Ok(response) => response,
-            Err(refusal) => refusal_answer(&refusal, passage),
+            Ok(answer) => answer,
+            Err(refusal) => own_pages::Answer::Whole(refusal_answer(&refusal, passage)),
         }
     }
 }
@@ -198,7 +198,13 @@ impl ProxyHttp for Proxy {
     ) -> pingora::Result<bool> {
         let response = match self.judge(session, passage).await? {
             Verdict::Forward => return Ok(false),
-            Verdict::OwnPage(facts) => self.own_page(session, passage, &facts).await,
+            Verdict::OwnPage(facts) => match self.own_page(session, passage, &facts).await {
+                own_pages::Answer::Whole(response) => response,
+                own_pages::Answer::Events(response) => {
+                    answer_with_events(session, passage, response).await?;
+                    return Ok(true);
+                }
+            },
             Verdict::Answer(response) => response,
         };
         answer(session, passage, response).await?;
@@ -421,6 +427,20 @@ async fn answer(
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
     session.write_response_header(Box::new(head), false).await?;
     session.write_response_body(Some(body), true).await
+}
+
+/// Writes an own page's events as they happen, no longer than the session lives in which it was asked.
+async fn answer_with_events(
+    session: &mut Session,
+    passage: &Passage,
+    response: Response<Body>,
+) -> pingora::Result<()> {
+    tie(passage);
+    own_pages::discard_body(session).await;
+    let (parts, events) = response.into_parts();
+    let mut head = ResponseHeader::from(parts);
+    response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
+    event_stream::write(session, head, events).await
 }
 
 /// A client that takes nothing for so long is gone.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     clock::Timestamp,
-    id::CeremonyId,
+    id::{CeremonyId, PairingId},
     relying_party::CEREMONY_LIFESPAN,
     secret::{Purpose, ServerSecret},
     web::browser::Browser,
@@ -25,6 +25,8 @@ pub enum Kind {
     Enrol,
     /// Step up.
     StepUp,
+    /// Approve this one pairing.
+    Pairing(PairingId),
 }
 
 /// An exchange that was begun.
@@ -75,12 +77,13 @@ impl<S: Serialize + DeserializeOwned> Ceremony<S> {
 }
 
 fn context(kind: Kind, browser: &Browser) -> Vec<u8> {
-    let label: &[u8] = match kind {
-        Kind::SignIn => b"ceremony/sign-in",
-        Kind::Enrol => b"ceremony/enrol",
-        Kind::StepUp => b"ceremony/step-up",
+    let (label, of): (&[u8], uuid::Bytes) = match kind {
+        Kind::SignIn => (b"ceremony/sign-in", [0; 16]),
+        Kind::Enrol => (b"ceremony/enrol", [0; 16]),
+        Kind::StepUp => (b"ceremony/step-up", [0; 16]),
+        Kind::Pairing(pairing) => (b"ceremony/pairing", pairing.uuid().into_bytes()),
     };
-    [label, browser.digest().bytes()].concat()
+    [label, &of, browser.digest().bytes()].concat()
 }
 
 #[cfg(test)]
@@ -105,6 +108,12 @@ mod tests {
             "another purpose"
         );
         assert!(open(Kind::SignIn, &other, now).is_none(), "another browser");
+        let pairing = Kind::Pairing(PairingId::random());
+        let sealed = ceremony.seal(pairing, &browser, &secret).unwrap();
+        let open_as = |kind| Ceremony::<String>::open(&sealed, kind, &browser, &secret, now);
+        assert!(open_as(pairing).is_some());
+        let another = Kind::Pairing(PairingId::random());
+        assert!(open_as(another).is_none(), "another pairing");
         assert!(
             open(Kind::SignIn, &browser, now.plus(CEREMONY_LIFESPAN)).is_none(),
             "too late"

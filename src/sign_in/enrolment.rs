@@ -272,6 +272,7 @@ async fn saved(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         label: &newest.label,
         on: query.on,
         only_one: good.count() == 1,
+        pairing: ask.config().methods.pairing,
     })
 }
 

@@ -6,6 +6,7 @@
 mod ceremony;
 pub mod email;
 pub mod enrolment;
+pub mod pairing;
 pub mod passkey;
 pub mod recovery;
 pub mod right;
@@ -53,6 +54,7 @@ pub fn router() -> Router<Arc<Core>> {
         .merge(recovery::router())
         .merge(step_up::router())
         .merge(ways_back::router())
+        .merge(pairing::router())
 }
 
 /// Proof that a person is who they say, not yet spent.

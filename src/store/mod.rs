@@ -17,7 +17,7 @@ pub use records::*;
 use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
-    id::{AccountId, CredentialId, EmailAttemptId, MailId, RecoveryId, SessionId},
+    id::{AccountId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId, SessionId},
     secret::Digest,
     telemetry::audit::{Actor, AuditRecord},
 };
@@ -277,6 +277,39 @@ pub trait Store: Send + Sync + 'static {
         link: &Digest,
         now: Timestamp,
     ) -> Result<Option<RecoveryLinkOwner>>;
+
+    // ── pairing from another device ────────────────────────────────────────────────────────────────
+
+    /// Keeps a browser's request to be let in; it supersedes that browser's older ones. `false`, and nothing is
+    /// kept, while [`Pairing::MAX_OPEN`] are open.
+    async fn begin_pairing(&self, pairing: &Pairing) -> Result<bool>;
+
+    /// Looks a pairing up, whatever has become of it.
+    async fn pairing(&self, key: &PairingKey) -> Result<Option<Pairing>>;
+
+    /// Makes a pairing this account's to approve: the first account that looks is the only one. Looking again
+    /// changes nothing. `audit` is of the first look; the block that an account's second request in a short
+    /// time brings about is recorded in its place.
+    ///
+    /// The rule: a look within [`Pairing::SHORT`] of an earlier one blocks if that was at another browser's
+    /// request which got no session, or if it is the third.
+    async fn claim_pairing(&self, claim: &PairingClaim, audit: &AuditRecord) -> Result<Claimed>;
+
+    /// Approves a pairing that this account has looked at. `audit` is of the approval; that of a wrong number
+    /// is recorded in its place.
+    async fn approve_pairing(
+        &self,
+        approval: &PairingApproval,
+        audit: &AuditRecord,
+    ) -> Result<Approved>;
+
+    /// Ends a pairing of this account that has not given a session yet. `false` if there is none.
+    async fn refuse_pairing(
+        &self,
+        id: PairingId,
+        account: AccountId,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
 
     // ── outgoing mail ──────────────────────────────────────────────────────────────────────────────
 

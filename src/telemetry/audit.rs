@@ -344,6 +344,8 @@ pub enum Refusal {
     OthersRequest,
     /// A second administrator has yet to approve it.
     NotApproved,
+    /// The session is restricted until re-enrolment.
+    Restricted,
 }
 
 impl AuditRecord {

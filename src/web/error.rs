@@ -162,6 +162,50 @@ impl Refusal {
         sentence: "It has expired, was refused or was used already. Begin again on the device that wants to get in.",
         way_on: Some(("/.gatehouse/pair", "Begin again")),
     };
+    /// The picture that led a phone here is too old, or not ours.
+    pub const OFFER_OVER: Self = Self {
+        status: StatusCode::GONE,
+        code: "offer_over",
+        heading: "This code is too old",
+        sentence: "Choose “New code” on your computer, then scan it again with this phone.",
+        way_on: SIGN_IN,
+    };
+    /// The number on the other screen was not typed.
+    pub const NUMBER_MISSING: Self = Self {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        code: "number_missing",
+        heading: "The number is missing",
+        sentence: "First type the two digits that the other device shows.",
+        way_on: None,
+    };
+    /// Several devices asked to be let in within a short time.
+    pub const PAIRING_BLOCKED: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "pairing_blocked",
+        heading: "No device is let in for now",
+        sentence: "Several devices asked to get into your account within a short time, so for 15 minutes none is let \
+                   in. If you did not start this yourself, somebody may be trying to trick you: let nobody in, \
+                   whoever asks.",
+        way_on: ACCOUNT,
+    };
+    /// Letting a device in needs more than this session has.
+    pub const PAIRING_NEEDS_FULL: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "full_session_required",
+        heading: "This device can't let another in yet",
+        sentence: "You are signed in here without a passkey. Save one on this device first, or use a device on which \
+                   you sign in with a passkey.",
+        way_on: Some(("/.gatehouse/enrol", "Save a passkey here")),
+    };
+    /// Not the number that the other device shows.
+    pub const WRONG_NUMBER: Self = Self {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        code: "wrong_number",
+        heading: "That is not the number",
+        sentence: "That is not the number the other device shows. Look at its screen and type it once more. If you \
+                   do not have that screen in front of you, refuse.",
+        way_on: None,
+    };
     /// An invitation is worth nothing any more, or never was.
     pub const INVITATION_OVER: Self = Self {
         status: StatusCode::GONE,

@@ -11,5 +11,6 @@ pub mod device;
 pub mod error;
 pub mod pages;
 pub mod provider;
+pub mod qr;
 pub mod respond;
 pub mod return_to;

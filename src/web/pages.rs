@@ -8,6 +8,7 @@ mod account;
 mod address;
 mod admin;
 mod error;
+mod pairing;
 mod passkey;
 mod recovery;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use admin::{
     AdminRecover, AdminRecoveries, AdminRecovery, AdminSession, FoundAccount, InviteForm,
 };
 pub use error::{BareFrame, ErrorPage};
+pub use pairing::{Pair, PairApprove, PairCode, PairDone, PairPhone, PairWait};
 pub use passkey::{Enrol, Invitation, PasskeyHeld, PasskeySaved, Recovering, StepUp};
 pub use recovery::RecoveryLink;
 pub use sign_in::{CheckMail, EmailForm, MailLink, SignIn};
@@ -240,6 +242,7 @@ mod tests {
             "sign-in-error",
             "check-mail-error",
             "recover-by-email-error",
+            "pair-code-error",
         ] {
             let html = page(name);
             assert!(html.contains("aria-invalid=\"true\""), "{name}");

@@ -35,9 +35,14 @@ impl ReturnTo {
         let elsewhere = target.path().starts_with("//");
         let path = target.path();
         let own = path.to_ascii_lowercase().starts_with("/.gatehouse");
-        let managing = path == "/.gatehouse/enrol"
-            || path.starts_with("/.gatehouse/account")
-            || path.starts_with("/.gatehouse/admin");
+        let managing = path.starts_with("/.gatehouse/account")
+            || path.starts_with("/.gatehouse/admin")
+            || [
+                "/.gatehouse/enrol",
+                "/.gatehouse/pair/approve",
+                "/.gatehouse/pair/phone",
+            ]
+            .contains(&path);
         (!elsewhere && (!own || managing)).then(|| Self(target.path_and_query()))
     }
 
@@ -89,6 +94,7 @@ mod tests {
             "/.gatehouse/account",
             "/.gatehouse/admin?query=ann",
             "/.gatehouse/enrol?return_to=/x",
+            "/.gatehouse/pair/approve?token=x",
         ] {
             assert_eq!(ReturnTo::parse(path).as_str(), path);
         }
@@ -114,6 +120,7 @@ mod tests {
             "/\r\nSet-Cookie: a=b",
             "/\tx",
             "/.gatehouse/sign-in",
+            "/.gatehouse/pair",
             "/.Gatehouse/sign-out",
             &long,
         ] {

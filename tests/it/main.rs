@@ -14,6 +14,7 @@ mod legacy_apps;
 mod mail_delivery;
 mod not_me;
 mod own_pages;
+mod pairing;
 mod passkey;
 mod protocols;
 mod readings;

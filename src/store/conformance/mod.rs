@@ -10,6 +10,7 @@ pub(crate) mod atomicity;
 pub(crate) mod email;
 pub(crate) mod feed;
 pub(crate) mod outbox;
+pub(crate) mod pairing;
 pub(crate) mod passkeys;
 pub(crate) mod recovery;
 pub(crate) mod reports;
@@ -111,6 +112,20 @@ macro_rules! rules {
             recovery::a_recovery_is_remembered_as_long_as_its_account
             recovery::what_administrators_do_is_told_with_it_or_not_at_all
             recovery::accounts_are_found_by_a_part_of_a_name
+            pairing::a_pairing_is_found_by_each_of_its_names
+            pairing::only_so_many_pairings_are_open_at_once
+            pairing::the_first_account_that_looks_is_the_only_one
+            pairing::of_two_accounts_that_look_at_once_one_succeeds
+            pairing::a_second_browser_shortly_after_blocks_pairing
+            pairing::the_same_browser_may_ask_twice_but_not_three_times
+            pairing::a_browser_that_got_its_session_does_not_count_against_the_next
+            pairing::an_approval_is_of_what_its_account_looked_at
+            pairing::a_held_passkey_lets_nobody_in
+            pairing::the_second_wrong_number_ends_a_pairing
+            pairing::of_many_approvals_at_once_one_succeeds
+            pairing::an_approval_lets_in_its_browser_once
+            pairing::an_approval_is_taken_back_by_what_ends_it
+            pairing::a_pairing_is_forgotten_after_it_has_served
             outbox::a_mail_is_taken_by_one_until_its_lease_ends
             outbox::mails_are_taken_in_the_order_they_fall_due
             outbox::a_postponed_mail_counts_its_tries

@@ -71,7 +71,10 @@ CREATE TABLE recovery (
 ) STRICT;
 CREATE INDEX recovery_account ON recovery (account);
 
--- A browser that asks to be let in from another device. `account` is set once somebody has looked at it there.
+-- A browser that asks to be let in from another device. `account` is set once somebody has looked at it there,
+-- or from the start when `offered_by`, a session of the account, asked for it; `approver` is the session that
+-- approved. `blocked_at` marks the request that was one too many in a short time: until some while after, the
+-- account lets nobody in.
 CREATE TABLE pairing (
     id            BLOB PRIMARY KEY,
     browser       BLOB NOT NULL,
@@ -80,8 +83,10 @@ CREATE TABLE pairing (
     number        INTEGER NOT NULL,
     device        TEXT NOT NULL,
     network       TEXT NOT NULL,
+    return_to     TEXT NOT NULL,
     created_at    INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL,
+    superseded    INTEGER NOT NULL DEFAULT 0,
     offered_by    BLOB,
     account       BLOB REFERENCES account ON DELETE CASCADE,
     approver      BLOB,
@@ -89,8 +94,10 @@ CREATE TABLE pairing (
     wrong_numbers INTEGER NOT NULL DEFAULT 0,
     approved_at   INTEGER,
     refused_at    INTEGER,
+    blocked_at    INTEGER,
     spent_at      INTEGER
 ) STRICT;
+CREATE INDEX pairing_browser ON pairing (browser);
 CREATE INDEX pairing_account ON pairing (account);
 CREATE INDEX pairing_offered_by ON pairing (offered_by);
 CREATE INDEX pairing_expires_at ON pairing (expires_at);

@@ -13,6 +13,7 @@ mod file;
 mod migrate;
 mod notices;
 mod outbox;
+mod pairing;
 mod recovery;
 mod reports;
 mod row;
@@ -30,14 +31,15 @@ use sqlx::{
 
 use self::step::{Read, Step, unavailable};
 use super::{
-    Account, AccountKey, AccountState, AddressChange, AddressChanged, Change, ChangePosition,
-    CodeTry, Creation, Credential, CredentialRemoval, EmailAttempt, Invitation, Notice, OutboxMail,
-    OutboxState, RecoveryLink, RecoveryLinkOwner, RecoveryRequest, RecoveryStep, ReportState,
+    Account, AccountKey, AccountState, AddressChange, AddressChanged, Approved, Change,
+    ChangePosition, Claimed, CodeTry, Creation, Credential, CredentialRemoval, EmailAttempt,
+    Invitation, Notice, OutboxMail, OutboxState, Pairing, PairingApproval, PairingClaim,
+    PairingKey, RecoveryLink, RecoveryLinkOwner, RecoveryRequest, RecoveryStep, ReportState,
     Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store, StoredKey,
 };
 use crate::{
     clock::Timestamp,
-    id::{AccountId, CredentialId, EmailAttemptId, MailId, RecoveryId, SessionId},
+    id::{AccountId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId, SessionId},
     secret::Digest,
     telemetry::audit::{Actor, AuditRecord},
 };
@@ -387,6 +389,35 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Option<RecoveryLinkOwner>> {
         recovery::link_owner(self.read("look up a recovery link"), link, now).await
+    }
+
+    async fn begin_pairing(&self, pairing: &Pairing) -> Result<bool> {
+        pairing::begin(self.step("keep a pairing").await?, pairing).await
+    }
+
+    async fn pairing(&self, key: &PairingKey) -> Result<Option<Pairing>> {
+        pairing::look_up(self.read("look up a pairing"), key).await
+    }
+
+    async fn claim_pairing(&self, claim: &PairingClaim, audit: &AuditRecord) -> Result<Claimed> {
+        pairing::claim(self.step("claim a pairing").await?, claim, audit).await
+    }
+
+    async fn approve_pairing(
+        &self,
+        approval: &PairingApproval,
+        audit: &AuditRecord,
+    ) -> Result<Approved> {
+        pairing::approve(self.step("approve a pairing").await?, approval, audit).await
+    }
+
+    async fn refuse_pairing(
+        &self,
+        id: PairingId,
+        account: AccountId,
+        audit: &AuditRecord,
+    ) -> Result<bool> {
+        pairing::refuse(self.step("refuse a pairing").await?, id, account, audit).await
     }
 
     async fn enqueue_mail(&self, mail: &OutboxMail) -> Result<()> {

@@ -6,8 +6,8 @@ use super::column::{Aaguid, Groups};
 use crate::{
     store::{
         Account, Change, ChangePosition, Credential, EmailAttempt, OutboxMail, OutboxState,
-        Recovery, RecoveryLinkOwner, RecoveryRequest, Report, SessionRecord, Standing, StoredKey,
-        Suspect,
+        Pairing, Recovery, RecoveryLinkOwner, RecoveryRequest, Report, SessionRecord, Standing,
+        StoredKey, Suspect,
     },
     telemetry::audit::AuditRecord,
 };
@@ -141,6 +141,33 @@ impl Record for EmailAttempt {
             return_to: row.try_get("return_to")?,
             created_at: row.try_get("created_at")?,
             expires_at: row.try_get("expires_at")?,
+        })
+    }
+}
+
+impl Record for Pairing {
+    const WHAT: &'static str = "pairing";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            browser: row.try_get("browser")?,
+            link: row.try_get("link")?,
+            code: row.try_get("code")?,
+            number: row.try_get("number")?,
+            device: row.try_get("device")?,
+            network: row.try_get("network")?,
+            return_to: row.try_get("return_to")?,
+            created_at: row.try_get("created_at")?,
+            expires_at: row.try_get("expires_at")?,
+            offered_by: row.try_get("offered_by")?,
+            account: row.try_get("account")?,
+            seen_at: row.try_get("seen_at")?,
+            wrong_numbers: row.try_get("wrong_numbers")?,
+            approved_at: row.try_get("approved_at")?,
+            refused_at: row.try_get("refused_at")?,
+            spent_at: row.try_get("spent_at")?,
+            superseded: row.try_get("superseded")?,
         })
     }
 }

@@ -171,7 +171,7 @@ async fn spend(step: &mut Step, start: &SessionStart, account: &Account) -> Resu
     }
 }
 
-async fn spend_ceremony(
+pub(super) async fn spend_ceremony(
     step: &mut Step,
     id: CeremonyId,
     expires_at: Timestamp,
@@ -256,6 +256,7 @@ async fn spend_recovery_link(
         .await
 }
 
+/// What grew from the approver's sign-in must still be alive: "sign out everywhere" takes an approval back.
 async fn spend_pairing(
     step: &mut Step,
     id: PairingId,
@@ -266,7 +267,10 @@ async fn spend_pairing(
     let update = sqlx::query(
         "UPDATE pairing SET spent_at = ?4
          WHERE id = ?1 AND browser = ?2 AND account = ?3 AND approved_at IS NOT NULL
-           AND refused_at IS NULL AND spent_at IS NULL AND expires_at > ?4",
+           AND refused_at IS NULL AND spent_at IS NULL AND superseded = 0 AND expires_at > ?4
+           AND EXISTS (SELECT 1 FROM session AS approving JOIN session AS living USING (origin)
+                       WHERE approving.id = pairing.approver
+                         AND living.ended_at IS NULL AND living.expires_at > ?4)",
     );
     step.changes_one(update.bind(id).bind(browser).bind(account.id).bind(now))
         .await

@@ -42,6 +42,8 @@ pub struct AccountPage<'a> {
     pub passkeys: Vec<PasskeyRow>,
     /// All live sessions of the account.
     pub sessions: Vec<SessionRow>,
+    /// Whether this session may let another device in.
+    pub pairing: bool,
     /// One sentence on what was just done.
     pub notice: Option<&'a str>,
 }

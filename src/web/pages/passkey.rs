@@ -62,6 +62,8 @@ pub struct PasskeySaved<'a> {
     pub on: Option<Place>,
     /// Whether the account has no other, so that one more should be saved.
     pub only_one: bool,
+    /// Whether a phone may be let in by a picture, where the browser cannot ask it itself.
+    pub pairing: bool,
 }
 
 /// A passkey that was saved in a recovery and waits: right after it was saved, and in each session that it

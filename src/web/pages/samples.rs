@@ -9,6 +9,8 @@ use crate::{
     assets::{ASSETS_PATH, Assets},
     config::Logo,
     relying_party::Place,
+    store::PairingStanding,
+    web::qr::Picture,
 };
 
 /// A rendered page.
@@ -54,6 +56,7 @@ fn branded_samples(branding: &Branding, value: &str) -> Vec<Sample> {
     let mut samples = sign_in_samples(visitor, value);
     samples.extend(passkey_samples(visitor, person, value));
     samples.extend(ways_back_samples(visitor, person, value));
+    samples.extend(pairing_samples(visitor, person, value));
     samples.extend(account_samples(visitor, person, value));
     samples.extend(takeover_samples(visitor, person, value));
     samples.extend(address_samples(visitor, person, value));
@@ -139,6 +142,7 @@ fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
         label: value,
         on,
         only_one,
+        pairing: true,
     };
     let step_up = StepUp {
         frame: person,
@@ -232,6 +236,67 @@ fn ways_back_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<
     ]
 }
 
+fn pairing_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let picture = Picture::of("https://app.example.com/.gatehouse/pair/approve").unwrap();
+    let pair = |offer| Pair {
+        frame: visitor,
+        return_to: value,
+        offer,
+    };
+    let wait = |standing, offered| PairWait {
+        frame: visitor,
+        standing,
+        return_to: value,
+        offered,
+        picture: &picture,
+        address: value,
+        code: "AB12-CD34",
+        number: 42,
+        seconds: 97,
+    };
+    let code = |wrong| PairCode {
+        frame: person,
+        wrong,
+    };
+    let approve = |same_network| PairApprove {
+        frame: person,
+        pairing: value,
+        device: value,
+        network: "192.0.2.0/24",
+        same_network,
+        asked: "4 March 2026, 09:12 UTC",
+        seconds_ago: 1,
+    };
+    let done = |approved| PairDone {
+        frame: person,
+        approved,
+    };
+    let phone = PairPhone {
+        frame: person,
+        return_to: value,
+        picture: &picture,
+        seconds: 97,
+    };
+    vec![
+        sample("pair", &pair(None)),
+        sample("pair-phone-offered", &pair(Some(value))),
+        sample("pair-waiting", &wait(PairingStanding::Waiting, false)),
+        sample("pair-waiting-phone", &wait(PairingStanding::Waiting, true)),
+        sample("pair-seen", &wait(PairingStanding::Seen, false)),
+        sample("pair-approved", &wait(PairingStanding::Approved, false)),
+        sample("pair-refused", &wait(PairingStanding::Refused, false)),
+        sample("pair-over", &wait(PairingStanding::Over, false)),
+        sample("pair-over-phone", &wait(PairingStanding::Over, true)),
+        sample("pair-code", &code(None)),
+        sample("pair-code-error", &code(Some(value))),
+        sample("pair-approve", &approve(true)),
+        sample("pair-approve-elsewhere", &approve(false)),
+        sample("pair-done", &done(true)),
+        sample("pair-done-refused", &done(false)),
+        sample("pair-phone", &phone),
+    ]
+}
+
 fn account_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
     let remove = |last, has_email| RemovePasskey {
         frame: person,
@@ -317,6 +382,7 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
             session("dddd", "Safari on iPhone", "Full", true),
             session("eeee", value, "Restricted", false),
         ],
+        pairing: !restricted,
         notice: Some(value),
     }
 }

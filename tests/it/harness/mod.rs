@@ -16,6 +16,7 @@ pub mod page;
 pub mod person;
 pub mod process;
 pub mod raw;
+pub mod scanner;
 pub mod upstream;
 pub mod waiting;
 

@@ -79,6 +79,29 @@ impl Reply {
             .unwrap_or_else(|| panic!("no form token on this page ({}): {page}", self.status))
     }
 
+    /// What the page shows large, in order: codes and numbers to type elsewhere.
+    pub fn big_codes(&self) -> Vec<String> {
+        let page = self.text();
+        let shown = page.split("class=\"big-code").skip(1);
+        shown
+            .filter_map(|rest| Some(rest.split_once('>')?.1.split_once('<')?.0.to_owned()))
+            .collect()
+    }
+
+    /// What a phone's camera reads off the page.
+    pub fn scanned(&self) -> String {
+        let page = self.text();
+        let (_, picture) = page.split_once("class=\"qr\"").expect("a picture");
+        let attribute = |name: &str| {
+            let (_, value) = picture.split_once(&format!(" {name}=\""))?;
+            Some(value.split_once('"')?.0.to_owned())
+        };
+        let path = attribute("d").expect("it is drawn");
+        let size = attribute("viewBox").expect("it has a size");
+        let size = size.rsplit(' ').next().unwrap().parse().unwrap();
+        super::scanner::scan(size, &path)
+    }
+
     /// The value of an input.
     pub fn input(&self, name: &str) -> Option<String> {
         attribute_of(&self.text(), &format!("name=\"{name}\""), "value")

@@ -4,6 +4,7 @@ mod accessibility;
 mod administration;
 mod email;
 mod not_me;
+mod pairing;
 mod passkey;
 mod recovery;
 mod session;

@@ -12,6 +12,7 @@ use thirtyfour::{
 use super::{
     cookies::SESSION,
     gateway::{Gateway, install_crypto_provider},
+    scanner,
     waiting::{SOON, within},
 };
 
@@ -167,6 +168,30 @@ impl Browser {
     /// The path of the address.
     pub async fn path(&self) -> String {
         self.driver.current_url().await.unwrap().path().to_owned()
+    }
+
+    /// What the page shows large, in order: codes and numbers to type elsewhere.
+    pub async fn big_codes(&self) -> Vec<String> {
+        let mut shown = Vec::new();
+        for code in self.driver.find_all(By::Css(".big-code")).await.unwrap() {
+            shown.push(code.text().await.unwrap());
+        }
+        shown
+    }
+
+    /// What a phone's camera reads off the screen.
+    pub async fn scanned(&self) -> String {
+        let attribute = async |selector: &str, name: &str| {
+            let element = self
+                .driver
+                .find(By::Css(selector))
+                .await
+                .expect("a picture");
+            element.attr(name).await.unwrap().expect("it is drawn")
+        };
+        let size = attribute("svg.qr", "viewBox").await;
+        let size = size.rsplit(' ').next().unwrap().parse().unwrap();
+        scanner::scan(size, &attribute("svg.qr path", "d").await)
     }
 
     /// Whether the browser has a session cookie.
