@@ -54,7 +54,7 @@ async fn core_and_cookie(folder: &Path) -> (Core, HeaderMap) {
         .await
         .expect("the store opens");
     let invitee = Invitee {
-        email: EmailAddress::parse("ann@example.com").expect("an address"),
+        email: EmailAddress::parse("ann@example.com"),
         login: None,
         name: None,
         groups: vec!["staff".to_owned()],

@@ -8,12 +8,13 @@
 //! ```
 //!
 //! Dependencies point downward: `cli`, `demo`, `server` → `gateway` → `sign_in`, `account`, `admin` → `web` →
-//! `notice`, `core`, `snapshot` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
+//! `notice`, `core`, `snapshot`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
 //! `id`, `secret`, `clock` and the other small types.
 
 pub mod account;
 pub mod admin;
 pub mod assets;
+pub mod backup_code;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -36,4 +37,5 @@ pub mod sign_in;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;
+pub mod ways_back;
 pub mod web;

@@ -483,9 +483,63 @@ class Watch {
   }
 }
 
+/** New backup codes, shown once: the ways to keep them that this browser has, and nothing left behind. */
+class CodeSheet {
+  #element;
+
+  constructor(element) {
+    this.#element = element;
+  }
+
+  start() {
+    this.#offer("copy", navigator.clipboard, () => this.#copy());
+    this.#offer("download", URL.createObjectURL, () => this.#download());
+    this.#offer("print", window.print, () => window.print());
+    // Whoever comes back to this page finds no codes on it.
+    window.addEventListener("pagehide", () => this.#element.querySelector("[data-sheet]").remove());
+  }
+
+  #offer(way, possible, act) {
+    const button = this.#element.querySelector(`[data-${way}]`);
+    button.hidden = !possible;
+    button.addEventListener("click", act);
+  }
+
+  async #copy() {
+    try {
+      await navigator.clipboard.writeText(this.#text());
+      this.#say("copied");
+    } catch {
+      this.#say("failed");
+    }
+  }
+
+  #download() {
+    const file = URL.createObjectURL(new Blob([this.#text()], { type: "text/plain" }));
+    const link = document.createElement("a");
+    link.href = file;
+    link.download = this.#element.dataset.fileName;
+    link.click();
+    // Some browsers read it a moment later.
+    setTimeout(() => URL.revokeObjectURL(file), REQUEST_TIMEOUT_MS);
+    this.#say("downloaded");
+  }
+
+  #text() {
+    const lines = [...this.#element.querySelectorAll("[data-line]")];
+    return lines.map((line) => `${line.textContent.trim()}\n`).join("");
+  }
+
+  #say(words) {
+    const sentence = this.#element.querySelector(`template[data-words="${words}"]`).content.textContent;
+    this.#element.querySelector("[data-status]").textContent = sentence;
+  }
+}
+
 const supported = Boolean(window.PublicKeyCredential && navigator.credentials?.get);
 foldEmail(supported);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
+document.querySelectorAll("[data-code-sheet]").forEach((sheet) => new CodeSheet(sheet).start());
 document.querySelectorAll("[data-copy]").forEach(offerCopy);
 const ceremony = document.querySelector("[data-ceremony]");
 if (supported) {

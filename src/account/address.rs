@@ -230,14 +230,21 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
         return Err(Refusal::ADDRESS_OVER);
     };
     let code = code_digest(&ask, flow.attempt, &digits(&form.code));
+    // Written with the hundredth wrong code of a sign-in alone: this one is for an address.
+    let closing = ask
+        .caller
+        .audit(ask.now(), None, AuditEvent::EmailCodesClosed);
+    let browser = ask.browser.digest();
     let tried = ask
         .core
         .store
-        .try_email_code(flow.attempt, &ask.browser.digest(), &code, ask.now())
+        .try_email_code(flow.attempt, &browser, &code, &closing, ask.now())
         .await;
     let reason = match tried {
         Ok(CodeTry::Right(attempt)) => return change(&ask, visit, &attempt).await,
-        Ok(CodeTry::Wrong { left: 0 }) => Reason::TooManyWrongCodes,
+        Ok(CodeTry::Wrong { left: 0 } | CodeTry::Closing | CodeTry::Closed) => {
+            Reason::TooManyWrongCodes
+        }
         Ok(CodeTry::Wrong { .. }) => Reason::WrongCode,
         Ok(CodeTry::Over) => Reason::NotRedeemable,
         Err(error) => {

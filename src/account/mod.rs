@@ -1,14 +1,17 @@
-//! What a person manages: passkeys, sessions, the address, signing out, and what was not them.
+//! What a person manages: passkeys, ways back, sessions, the address, signing out, and what was not them.
 
 pub mod address;
 mod address_flow;
 pub mod alert;
 pub mod allow_recovery;
+pub mod backup_codes;
 pub mod not_me;
 pub mod overview;
 pub mod passkeys;
+pub mod reminder;
 pub mod session_state;
 pub mod sign_out;
+pub mod ways_back;
 
 use std::sync::Arc;
 
@@ -27,4 +30,7 @@ pub fn router() -> Router<Arc<Core>> {
         .merge(passkeys::router())
         .merge(session_state::router())
         .merge(sign_out::router())
+        .merge(ways_back::router())
+        .merge(backup_codes::router())
+        .merge(reminder::router())
 }

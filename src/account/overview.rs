@@ -20,10 +20,14 @@ use crate::{
     sign_in::passkey,
     store::{Account, Credential, SessionRecord, Standing},
     telemetry::audit::AuditEvent,
+    ways_back::WaysBack,
     web::{
         ask::{Ask, Form, Query},
         error::{Outcome, Refusal},
-        pages::{AccountPage, KnownToBrowsers, PasskeyRow, PasskeyStanding, SessionRow, Takeover},
+        pages::{
+            AccountPage, KnownToBrowsers, PasskeyRow, PasskeyStanding, SessionRow, Takeover,
+            WaysBackCard,
+        },
         provider,
         return_to::ReturnTo,
     },
@@ -54,6 +58,7 @@ enum Done {
     Kept,
     AddressChanged,
     RecoveryAllowed,
+    WaysBack,
 }
 
 impl Done {
@@ -67,6 +72,7 @@ impl Done {
             Self::RecoveryAllowed => {
                 "Mails and backup codes sign in again, as far as you have chosen."
             }
+            Self::WaysBack => "Your choice was saved.",
         }
     }
 }
@@ -113,7 +119,21 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
             .map(|session| session_row(session, visit))
             .collect(),
         pairing: ask.config().methods.pairing && !visit.claims.restricted,
+        ways_back: ways_back(&ask, account, &credentials).await?,
         notice: query.done.map(Done::sentence),
+    })
+}
+
+async fn ways_back(
+    ask: &Ask,
+    account: &Account,
+    credentials: &[Credential],
+) -> Outcome<WaysBackCard> {
+    let codes = ask.core.store.backup_codes(account.id).await?;
+    Ok(WaysBackCard {
+        ways: WaysBack::of(ask.config(), account, credentials, codes),
+        codes_made: codes.map_or_else(String::new, |codes| codes.made_at.for_people()),
+        codes_total: codes.map_or(0, |codes| codes.total),
     })
 }
 

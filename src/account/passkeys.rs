@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::overview;
+use super::{overview, ways_back};
 use crate::{
     core::Core,
     id::CredentialId,
@@ -19,6 +19,7 @@ use crate::{
     sign_in::{passkey, step_up},
     store::{Credential, CredentialRemoval, Suspect},
     telemetry::audit::AuditEvent,
+    ways_back::ByEmail,
     web::{
         ask::{Ask, Form},
         error::{Outcome, Refusal},
@@ -108,12 +109,14 @@ async fn ask_to_remove(ask: Ask, Path(id): Path<String>) -> Outcome {
         return Ok(Redirect::to(&here.on(step_up::PATH)).into_response());
     }
     let (credential, last) = own(&ask, visit, &id).await?;
+    let ways = ways_back::read(&ask, &visit.account).await?;
     ask.page(&RemovePasskey {
         frame: ask.frame(),
         id: &credential.id.to_string(),
         label: &credential.label,
         last,
-        has_email: visit.account.email.is_some() && ask.config().methods.email.is_some(),
+        has_email: ways.email == ByEmail::Open,
+        has_codes: ways.has_codes(),
     })
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Acting, AdminError, find_account, recovery::Pending};
 use crate::{
+    config::Config,
     core::Core,
     email_address::EmailAddress,
     id::{AccountId, UserHandle},
@@ -20,8 +21,9 @@ use crate::{
 /// Whom to invite.
 #[derive(Clone, Debug)]
 pub struct Invitee {
-    /// The address; an account that has it and never had a passkey is invited again.
-    pub email: EmailAddress,
+    /// The address; an account that has it and never had a passkey is invited again. Without one, the login name
+    /// says whom.
+    pub email: Option<EmailAddress>,
     /// The login name, the address unless it is given.
     pub login: Option<String>,
     /// For pages and `Remote-Name`.
@@ -30,6 +32,27 @@ pub struct Invitee {
     pub groups: Vec<String>,
     /// Whether to mail the link as well.
     pub mail: bool,
+}
+
+impl Invitee {
+    fn login(&self) -> Option<&str> {
+        let address = self.email.as_ref().map(EmailAddress::as_str);
+        self.login.as_deref().or(address)
+    }
+
+    /// Where the link is mailed to, if that is wished for.
+    fn mail_to(&self, config: &Config) -> Result<Option<&EmailAddress>, AdminError> {
+        if !self.mail {
+            return Ok(None);
+        }
+        if config.mail.is_none() {
+            return Err(AdminError::NoMail("the configuration has no [mail]"));
+        }
+        let address = self.email.as_ref();
+        address
+            .map(Some)
+            .ok_or(AdminError::NoMail("no address was given"))
+    }
 }
 
 /// An invitation as it is handed over.
@@ -44,13 +67,16 @@ pub struct Invited {
 /// Makes an account, or takes the one that has the address, and gives it a fresh one-time link.
 ///
 /// # Errors
-/// When the login name is taken, the account is disabled or has had passkeys, an administrator would make
+/// When there is neither address nor login name, the login name is taken, the account is disabled or has had passkeys, an administrator would make
 /// another, or mail is wished for and none can be sent.
 pub async fn invite(acting: &Acting<'_>, invitee: Invitee) -> Result<Invited, AdminError> {
     let (core, config) = (acting.core, acting.config());
-    if invitee.mail && config.mail.is_none() {
-        return Err(AdminError::NoMail("the configuration has no [mail]"));
-    }
+    let login = invitee.login().ok_or(AdminError::Nameless)?;
+    let key = match &invitee.email {
+        Some(email) => AccountKey::Email(email.clone()),
+        None => AccountKey::Login(login.to_owned()),
+    };
+    let mail_to = invitee.mail_to(config)?;
     let require_no_administrator = |groups: &[String]| match &acting.actor {
         // With the account of a second one in hand, one administrator could approve alone.
         Actor::Administrator(_) if config.admin.admits(groups) => {
@@ -66,10 +92,7 @@ pub async fn invite(acting: &Acting<'_>, invitee: Invitee) -> Result<Invited, Ad
         digest: token.digest(),
         expires_at: now.plus(lifespan),
     };
-    let known = core
-        .store
-        .account(&AccountKey::Email(invitee.email.clone()))
-        .await?;
+    let known = core.store.account(&key).await?;
     let account = match known {
         Some(account) if account.state == AccountState::Disabled => {
             return Err(AdminError::Disabled(account.login));
@@ -91,21 +114,21 @@ pub async fn invite(acting: &Acting<'_>, invitee: Invitee) -> Result<Invited, Ad
             acting.done(&record);
             account
         }
-        None => create(acting, &invitee, &invitation).await?,
+        None => create(acting, &invitee, login, &invitation).await?,
     };
     let link = acting.origin().join(&format!(
         "{}?invitation={}",
         enrolment::PATH,
         token.reveal()
     ));
-    if invitee.mail {
+    if let Some(address) = mail_to {
         let message = Message::Invitation {
             link: link.clone(),
             lifespan,
         };
         let branding = &config.branding;
         let mail = core.outbox.prepare(
-            &invitee.email,
+            address,
             &message,
             branding,
             Some(account.id),
@@ -121,6 +144,7 @@ pub async fn invite(acting: &Acting<'_>, invitee: Invitee) -> Result<Invited, Ad
 async fn create(
     acting: &Acting<'_>,
     invitee: &Invitee,
+    login: &str,
     invitation: &Invitation,
 ) -> Result<Account, AdminError> {
     let mut groups = invitee.groups.clone();
@@ -129,11 +153,8 @@ async fn create(
     let account = Account {
         id: AccountId::random(),
         user_handle: UserHandle::random(),
-        login: invitee
-            .login
-            .clone()
-            .unwrap_or_else(|| invitee.email.as_str().to_owned()),
-        email: Some(invitee.email.clone()),
+        login: login.to_owned(),
+        email: invitee.email.clone(),
         email_verified_at: None,
         name: invitee.name.clone(),
         groups,

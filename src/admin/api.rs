@@ -210,7 +210,7 @@ async fn collect(
 
 #[derive(Deserialize)]
 struct Invitation {
-    email: String,
+    email: Option<String>,
     login: Option<String>,
     name: Option<String>,
     #[serde(default)]
@@ -220,7 +220,8 @@ struct Invitation {
 }
 
 async fn invite(admin: Administrator, Json(form): Json<Invitation>) -> Outcome {
-    let email = EmailAddress::parse(&form.email).ok_or(Refusal::MALFORMED)?;
+    let address = |text: &str| EmailAddress::parse(text).ok_or(Refusal::MALFORMED);
+    let email = form.email.as_deref().map(address).transpose()?;
     if !form.groups.iter().all(|group| is_group(group)) {
         return Err(Refusal::MALFORMED);
     }

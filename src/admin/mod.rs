@@ -55,6 +55,9 @@ pub enum AdminError {
     /// A recovery that can go no further.
     #[error("recovery {0} is over: it was used, has expired, or a newer one took its place")]
     RecoveryOver(String),
+    /// Neither address nor login name was given.
+    #[error("a new account needs an email address, a login name, or both")]
+    Nameless,
     /// Taken by another account.
     #[error("another account has this {0}")]
     Taken(&'static str),
@@ -101,6 +104,7 @@ impl AdminError {
             | Self::Disabled(_)
             | Self::HasHadPasskeys(_)
             | Self::AdministratorsGroup
+            | Self::Nameless
             | Self::NoMail(_) => None,
         }
     }
@@ -115,6 +119,7 @@ impl From<AdminError> for Refusal {
             }
             AdminError::RecoveryOver(_) => Self::RECOVERY_OVER,
             AdminError::Taken(_) => Self::NAME_TAKEN,
+            AdminError::Nameless => Self::MALFORMED,
             AdminError::Disabled(_) => Self::ACCOUNT_DISABLED,
             AdminError::HasHadPasskeys(_) => Self::HAS_HAD_PASSKEYS,
             AdminError::AdministratorsGroup => Self::ADMINISTRATORS_GROUP,

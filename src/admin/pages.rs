@@ -166,19 +166,29 @@ async fn invite(admin: Administrator, Form(form): Form<Invitation>) -> Outcome {
 }
 
 fn invitee(form: &Invitation) -> Result<Invitee, &'static str> {
-    let email = EmailAddress::parse(form.email.trim())
-        .ok_or("This does not look like an email address, such as ann@example.com.")?;
-    let groups: Vec<_> = form.groups.split_whitespace().map(str::to_owned).collect();
-    if !groups.iter().all(|group| is_group(group)) {
-        return Err("A group is 1 to 64 letters, digits, or any of - _ . : @");
-    }
     let given = |text: &str| {
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
     };
+    let address = |text: String| {
+        EmailAddress::parse(&text)
+            .ok_or("This does not look like an email address, such as ann@example.com.")
+    };
+    let email = given(&form.email).map(address).transpose()?;
+    let login = given(&form.login);
+    if email.is_none() && login.is_none() {
+        return Err("A new account needs an email address, a login name, or both.");
+    }
+    if email.is_none() && form.mail.is_some() {
+        return Err("There is no address to mail the link to.");
+    }
+    let groups: Vec<_> = form.groups.split_whitespace().map(str::to_owned).collect();
+    if !groups.iter().all(|group| is_group(group)) {
+        return Err("A group is 1 to 64 letters, digits, or any of - _ . : @");
+    }
     Ok(Invitee {
         email,
-        login: given(&form.login),
+        login,
         name: given(&form.name),
         groups,
         mail: form.mail.is_some(),

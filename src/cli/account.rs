@@ -19,7 +19,7 @@ use crate::{
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
 pub enum Account {
-    /// Make an account, or take the one with this address, and print its one-time enrolment link.
+    /// Make an account, or take the one with this address or login name, and print its one-time enrolment link.
     Invite(Invite),
     /// List all accounts, or those that a search finds.
     List(List),
@@ -87,9 +87,9 @@ pub struct Act {
 
 #[derive(Debug, Args)]
 pub struct Invite {
-    /// The person's address.
-    #[arg(long)]
-    email: String,
+    /// The person's address. Without one, they come back by backup codes, another device or an administrator.
+    #[arg(long, required_unless_present = "login")]
+    email: Option<String>,
     /// The login name told to upstreams; the address unless given.
     #[arg(long)]
     login: Option<String>,
@@ -100,7 +100,7 @@ pub struct Invite {
     #[arg(long = "group")]
     groups: Vec<String>,
     /// Mail the link as well.
-    #[arg(long)]
+    #[arg(long, requires = "email")]
     mail: bool,
     #[command(flatten)]
     actor: Actor,
@@ -140,12 +140,7 @@ pub(super) async fn run(core: &Core, command: &Account) -> Result<Report, Failur
 }
 
 async fn invite(core: &Core, invite: &Invite) -> Result<Report, Failure> {
-    let email = EmailAddress::parse(&invite.email).ok_or_else(|| {
-        Failure::Usage(format!(
-            "--email {:?} is not an address such as ann@example.com",
-            invite.email
-        ))
-    })?;
+    let email = invite.email.as_deref().map(address).transpose()?;
     if let Some(group) = invite.groups.iter().find(|group| !is_group(group)) {
         return Err(Failure::Usage(format!(
             "--group {group:?}: a group is 1 to 64 letters, digits, or any of - _ . : @"
@@ -168,6 +163,14 @@ async fn invite(core: &Core, invite: &Invite) -> Result<Report, Failure> {
     Ok(Report {
         text: format!("One-time link for {login}:\n{}\n{mailed}", invited.link),
         json: json!({ "account": invited.account, "link": invited.link }),
+    })
+}
+
+fn address(text: &str) -> Result<EmailAddress, Failure> {
+    EmailAddress::parse(text).ok_or_else(|| {
+        Failure::Usage(format!(
+            "--email {text:?} is not an address such as ann@example.com"
+        ))
     })
 }
 

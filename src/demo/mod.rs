@@ -87,7 +87,7 @@ async fn listener() -> Result<(TcpListener, SocketAddr), DemoError> {
 
 fn ann() -> Invitee {
     Invitee {
-        email: EmailAddress::parse("ann@example.com").expect("ann@example.com is an address"),
+        email: EmailAddress::parse("ann@example.com"),
         login: Some("ann".to_owned()),
         name: Some("Ann Example".to_owned()),
         groups: vec!["admins".to_owned()],

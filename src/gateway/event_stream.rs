@@ -4,7 +4,7 @@
 use axum::body::Body;
 use futures_util::StreamExt;
 use http::{Response, Version, header};
-use pingora::{http::ResponseHeader, proxy::Session};
+use pingora::{Error, http::ResponseHeader, proxy::Session};
 
 /// The media type (HTML, "Server-sent events", §9.2.5).
 const MEDIA_TYPE: &[u8] = b"text/event-stream";
@@ -20,8 +20,16 @@ pub fn is_event_stream<B>(response: &Response<B>) -> bool {
 /// Writes each event as it happens.
 ///
 /// # Errors
-/// When the client takes no more.
+/// When the client has left or takes no more: the usual end of a stream, and nobody's fault.
 pub async fn write(
+    session: &mut Session,
+    head: ResponseHeader,
+    events: Body,
+) -> pingora::Result<()> {
+    relay(session, head, events).await.map_err(Error::into_down)
+}
+
+async fn relay(
     session: &mut Session,
     mut head: ResponseHeader,
     events: Body,

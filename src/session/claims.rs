@@ -20,6 +20,10 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// A token this old is renewed on the way through.
 pub const RENEW_AFTER: Duration = Duration::from_secs(150);
 
+/// How fresh a passkey check must be for changing what opens the account: whoever finds an unlocked screen or
+/// steals a cookie must not be able to plant a key, or take codes, of their own.
+const FRESH: Duration = Duration::from_secs(5 * 60);
+
 const ISSUER: &str = "gatehouse";
 
 /// What a session token says. No name, address or group: those are looked up when they are needed.
@@ -90,6 +94,24 @@ impl Claims {
     /// clock was wrong when it was made, or is now.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         now < self.token_expires_at && self.issued_at <= now.plus(CLOCK_SKEW)
+    }
+
+    /// The last passkey check: the sign-in, if it was one, or a step-up.
+    pub fn passkey_checked_at(&self) -> Option<Timestamp> {
+        match self.via {
+            Method::Passkey => self.stepped_up_at.max(Some(self.authenticated_at)),
+            Method::Email
+            | Method::BackupCode
+            | Method::Recovery
+            | Method::Pairing
+            | Method::Operator => self.stepped_up_at,
+        }
+    }
+
+    /// Whether this is a full session with a passkey check fresh enough to change what opens the account.
+    pub fn has_fresh_passkey_check(&self, now: Timestamp) -> bool {
+        let checked_at = self.passkey_checked_at();
+        !self.restricted && checked_at.is_some_and(|checked_at| now.since(checked_at) <= FRESH)
     }
 
     /// Whether the token should be renewed.
@@ -244,6 +266,32 @@ mod tests {
         // {"alg":"none","typ":"gatehouse-session+jwt"}
         let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiZ2F0ZWhvdXNlLXNlc3Npb24rand0In0.{body}.");
         assert_eq!(format.verify(&none, &keys), None, "alg none");
+    }
+
+    #[test]
+    fn a_passkey_check_is_fresh_for_five_minutes_in_a_full_session() {
+        let by_mail = Claims {
+            restricted: false,
+            ..claims()
+        };
+        assert!(!by_mail.has_fresh_passkey_check(at(900)));
+        let stepped_up = Claims {
+            stepped_up_at: Some(at(1000)),
+            ..by_mail.clone()
+        };
+        assert!(stepped_up.has_fresh_passkey_check(at(1300)));
+        assert!(!stepped_up.has_fresh_passkey_check(at(1301)));
+        let by_passkey = Claims {
+            via: Method::Passkey,
+            ..by_mail
+        };
+        assert!(by_passkey.has_fresh_passkey_check(at(1200)));
+        assert!(!by_passkey.has_fresh_passkey_check(at(1201)));
+        let restricted = Claims {
+            restricted: true,
+            ..by_passkey
+        };
+        assert!(!restricted.has_fresh_passkey_check(at(900)));
     }
 
     #[test]

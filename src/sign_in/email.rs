@@ -17,7 +17,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Proof, Verified, after_sign_in, passkey, refused, start_session, ways_back};
+use super::{Proof, Verified, after_sign_in, lost_passkey, passkey, refused, start_session};
 use crate::{
     clock::Timestamp,
     config::EmailMethod,
@@ -32,7 +32,7 @@ use crate::{
     store::{
         Account, AccountKey, AccountState, CodeTry, EmailAttempt, EmailPurpose, Recovery, Spend,
     },
-    telemetry::audit::{AuditEvent, Refusal as Reason},
+    telemetry::audit::{AuditEvent, AuditRecord, Refusal as Reason},
     web::{
         ask::{Ask, Form, Query},
         error::{Outcome, Refusal},
@@ -102,7 +102,9 @@ async fn request(ask: Ask, headers: HeaderMap, Form(form): Form<Request>) -> Out
         let error = "This does not look like an email address, such as ann@example.com.";
         return match form.asked_on {
             AskedOn::SignIn => passkey::show(&ask, &return_to, &form.email, Some(error), true),
-            AskedOn::Recover => ways_back::show_email(&ask, &return_to, &form.email, Some(error)),
+            AskedOn::Recover => {
+                lost_passkey::show_email(&ask, &return_to, &form.email, Some(error))
+            }
         };
     };
     ask.core
@@ -220,16 +222,23 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
     pay(&ask, Attempt::Redemption)?;
     let flow = Flow::of(&ask, &headers).ok_or(Refusal::LINK_OVER)?;
     let code = code_digest(&ask, flow.attempt, &digits(&form.code));
+    let closing = ask
+        .caller
+        .audit(ask.now(), None, AuditEvent::EmailCodesClosed);
+    let browser = ask.browser.digest();
     let tried = ask
         .core
         .store
-        .try_email_code(flow.attempt, &ask.browser.digest(), &code, ask.now())
+        .try_email_code(flow.attempt, &browser, &code, &closing, ask.now())
         .await;
     match tried {
         Ok(CodeTry::Right(attempt)) => sign_in(&ask, *attempt, method).await,
         Ok(outcome) => {
+            let closes = outcome == CodeTry::Closing;
             let reason = match outcome {
-                CodeTry::Wrong { left: 0 } => Reason::TooManyWrongCodes,
+                CodeTry::Wrong { left: 0 } | CodeTry::Closing | CodeTry::Closed => {
+                    Reason::TooManyWrongCodes
+                }
                 CodeTry::Wrong { .. } => Reason::WrongCode,
                 CodeTry::Over | CodeTry::Right(_) => Reason::NotRedeemable,
             };
@@ -238,11 +247,16 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
                 .store
                 .account(&AccountKey::Email(flow.email.clone()))
                 .await?;
+            if closes {
+                let account = account.as_ref().map(|account| account.id);
+                AuditRecord { account, ..closing }.log();
+            }
             refused(&ask, account.as_ref(), Method::Email, reason).await;
             sleep_until(answer_at).await;
-            // One sentence for a wrong code, a spent one and an address nobody has: whether any mail was
-            // sent is not to be learnt here.
-            let error = "That code does not work. Check it against the newest mail, or ask for another one.";
+            // One sentence for a wrong code, a spent one, an account that is closed to codes and an address
+            // nobody has: whether any mail was sent is not to be learnt here.
+            let error = "That code does not work. Check it against the newest mail, open the link in that mail \
+                         in this browser, or ask for another one.";
             let mut page = show_check_mail(&ask, &flow, method, Some(error))?;
             *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
             Ok(page)

@@ -15,12 +15,13 @@ use serde::Deserialize;
 use super::{
     Proof, Verified,
     ceremony::{Ceremony, Kind},
-    passkey, record,
+    lost_passkey, passkey, record,
     right::{Lack, Right},
     saver::Saver,
-    start_session, step_up, ways_back,
+    start_session, step_up,
 };
 use crate::{
+    account::ways_back,
     clock::Timestamp,
     core::Core,
     limit::Attempt,
@@ -103,7 +104,7 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         }),
         Err(Lack::StepUp) => return Ok(Redirect::to(&back.on(step_up::PATH)).into_response()),
         Err(Lack::OneMoreProof { given }) => {
-            return ways_back::show_one_more_proof(&ask, visit, &given, &return_to);
+            return lost_passkey::show_one_more_proof(&ask, visit, &given, &return_to);
         }
     };
     ask.page(&Enrol {
@@ -273,6 +274,8 @@ async fn saved(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         on: query.on,
         only_one: good.count() == 1,
         pairing: ask.config().methods.pairing,
+        wants_codes: !visit.claims.restricted
+            && ways_back::read(&ask, &visit.account).await?.wants_codes(),
     })
 }
 

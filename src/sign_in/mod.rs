@@ -3,16 +3,17 @@
 //! A method ends with a [`Verified`], which only the files of this module can make; [`start_session`]
 //! spends the proof and plants the session in one step of the store. Start reading there, then [`passkey`].
 
+pub mod backup_code;
 mod ceremony;
 pub mod email;
 pub mod enrolment;
+pub mod lost_passkey;
 pub mod pairing;
 pub mod passkey;
 pub mod recovery;
 pub mod right;
 mod saver;
 pub mod step_up;
-pub mod ways_back;
 
 use std::sync::Arc;
 
@@ -50,10 +51,11 @@ pub fn router() -> Router<Arc<Core>> {
     Router::new()
         .merge(passkey::router())
         .merge(email::router())
+        .merge(backup_code::router())
         .merge(enrolment::router())
         .merge(recovery::router())
         .merge(step_up::router())
-        .merge(ways_back::router())
+        .merge(lost_passkey::router())
         .merge(pairing::router())
 }
 

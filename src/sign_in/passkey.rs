@@ -16,6 +16,7 @@ use super::{
     refused, start_session,
 };
 use crate::{
+    account::reminder,
     core::Core,
     limit::Attempt,
     method::Method,
@@ -155,14 +156,18 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
     let begun = start_session(
         &ask,
         Verified {
-            account,
+            account: account.clone(),
             spend,
             proof: Proof::Passkey { used, credential },
             tell: None,
         },
     )
     .await?;
-    let location = after_sign_in(&ask, &begun, &ReturnTo::parse(&form.return_to)).await;
+    let return_to = ReturnTo::parse(&form.return_to);
+    let mut location = after_sign_in(&ask, &begun, &return_to).await;
+    if !begun.restricted && location == return_to.as_str() {
+        location = reminder::on_the_way(&ask, &account, &return_to).await;
+    }
     Ok(begun.go_on(&location))
 }
 

@@ -155,6 +155,45 @@ pub trait Store: Send + Sync + 'static {
         audit: &AuditRecord,
     ) -> Result<bool>;
 
+    // ── ways back ──────────────────────────────────────────────────────────────────────────────────
+
+    /// Gives an account new backup codes in place of all it had, and opens that way if it was closed. `false`
+    /// if there is no such account, or its codes are not those made at `older` any more: of two who replace
+    /// the same set, one must not be left with codes that are worth nothing.
+    async fn replace_backup_codes(
+        &self,
+        account: AccountId,
+        older: Option<Timestamp>,
+        codes: &[Digest],
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<bool>;
+
+    /// The backup codes of an account; `None` if none were ever made.
+    async fn backup_codes(&self, account: AccountId) -> Result<Option<BackupCodes>>;
+
+    /// Tries a backup code. A wrong one counts; the [`Account::MAX_FAILURES`]th in a row closes this way, and
+    /// `closing` and `notice` are written with it. The right one spends nothing yet.
+    async fn try_backup_code(
+        &self,
+        account: AccountId,
+        code: &Digest,
+        closing: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<BackupCodeTry>;
+
+    /// Keeps what the person lets recover the account. `false` if there is no such account.
+    async fn set_recovery_choice(
+        &self,
+        account: AccountId,
+        choice: RecoveryChoice,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<bool>;
+
+    /// Lets no reminder of a missing backup come before a moment.
+    async fn set_remind_at(&self, account: AccountId, moment: Timestamp) -> Result<()>;
+
     // ── sessions ───────────────────────────────────────────────────────────────────────────────────
 
     /// Spends a proof and starts the session it pays for, with all that goes with it: a new account, a new
@@ -218,12 +257,15 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<EmailAttempt>>;
 
     /// Tries a code against an attempt that `browser` began. A wrong one counts; the
-    /// [`EmailAttempt::MAX_WRONG_CODES`]th ends the attempt. The right one spends nothing yet.
+    /// [`EmailAttempt::MAX_WRONG_CODES`]th ends the attempt. To sign in, the [`Account::MAX_FAILURES`]th in a
+    /// row closes the account to codes, and `closing` is written of that account. The right one spends
+    /// nothing yet.
     async fn try_email_code(
         &self,
         id: EmailAttemptId,
         browser: &Digest,
         code: &Digest,
+        closing: &AuditRecord,
         now: Timestamp,
     ) -> Result<CodeTry>;
 

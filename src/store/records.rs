@@ -54,6 +54,48 @@ impl Account {
     /// Consecutive failures that close a way in until it is bound anew (NIST SP 800-63B-4 §3.2.2 allows no
     /// more than 100).
     pub const MAX_FAILURES: u32 = 100;
+
+    /// How long after its first passkey an account is not reminded of a second one: that was just offered.
+    pub const FIRST_REMINDER: Duration = Duration::from_hours(7 * 24);
+}
+
+/// What a person lets recover their account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecoveryChoice {
+    /// Mails.
+    pub by_email: bool,
+    /// Backup codes.
+    pub by_backup_codes: bool,
+}
+
+/// The backup codes of an account, without the codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BackupCodes {
+    /// When they were made, all at once.
+    pub made_at: Timestamp,
+    /// How many are not used yet.
+    pub left: u32,
+    /// How many were made.
+    pub total: u32,
+    /// Whether too many wrong ones in a row have closed this way until new ones are made.
+    pub closed: bool,
+}
+
+/// What came of trying a backup code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupCodeTry {
+    /// It is right; it is still to be spent.
+    Right {
+        /// How many others are not used yet.
+        left: u32,
+    },
+    /// It is wrong or was used before; so many more in a row may be.
+    Wrong {
+        /// At 0 this one has closed the way until new ones are made.
+        left: u32,
+    },
+    /// None can be right: the way is closed, or there is no unused code.
+    Over,
 }
 
 /// How an account may be recovered without an administrator.
@@ -539,6 +581,11 @@ pub enum CodeTry {
         /// At 0 the attempt is over.
         left: u32,
     },
+    /// It is wrong, and the [`Account::MAX_FAILURES`]th in a row for its account: from now on none of the
+    /// account's codes is looked at, and only links sign in, until one has.
+    Closing,
+    /// The account's codes are not looked at any more. The attempt's link is as good as before.
+    Closed,
     /// The attempt is over: used, expired, superseded, of another browser, too many wrong codes, or none.
     Over,
 }

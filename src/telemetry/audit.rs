@@ -308,7 +308,7 @@ pub enum Refusal {
     ForeignCredential,
     /// The code was wrong.
     WrongCode,
-    /// The fifth wrong code ended the attempt.
+    /// Wrong codes have ended the attempt, or closed the account to codes.
     TooManyWrongCodes,
     /// Expired, superseded, already used, or never issued.
     NotRedeemable,

@@ -8,6 +8,7 @@ mod account;
 mod address;
 mod admin;
 mod error;
+mod lost_passkey;
 mod pairing;
 mod passkey;
 mod recovery;
@@ -27,12 +28,15 @@ pub use admin::{
     AdminRecover, AdminRecoveries, AdminRecovery, AdminSession, FoundAccount, InviteForm,
 };
 pub use error::{BareFrame, ErrorPage};
+pub use lost_passkey::{LostPasskey, OneMoreProof, RecoverByEmail, WaysOffered};
 pub use pairing::{Pair, PairApprove, PairCode, PairDone, PairPhone, PairWait};
 pub use passkey::{Enrol, Invitation, PasskeyHeld, PasskeySaved, Recovering, StepUp};
 pub use recovery::RecoveryLink;
 pub use sign_in::{CheckMail, EmailForm, MailLink, SignIn};
 pub use takeover::{Alert, AllowRecovery, NotMe, Stopped, Takeover, WaitingPasskey, WhatStopped};
-pub use ways_back::{LostPasskey, OneMoreProof, RecoverByEmail, WaysBack};
+pub use ways_back::{
+    BackupCodesMade, ChooseWayBack, MakeBackupCodes, RecoverByCode, Reminder, WaysBackCard,
+};
 
 use crate::assets::Assets;
 use crate::config::Branding;
@@ -331,6 +335,33 @@ mod tests {
         assert!(!page("remove-passkey").contains("last passkey"));
         assert!(page("remove-last-passkey").contains("last passkey"));
         assert!(page("remove-only-way-in").contains("locked out"));
+    }
+
+    #[test]
+    fn ways_back_are_changed_in_full_sessions_alone_and_warned_of_while_missing() {
+        let html = page("account-restricted");
+        assert!(!html.contains("/account/ways-back") && !html.contains("/account/backup-codes"));
+        assert!(!page("account").contains("You could be locked out"));
+        for name in ["account-no-way-back", "reminder-no-way-back"] {
+            let html = page(name);
+            assert!(html.contains("You could be locked out"), "{name}");
+            assert!(html.contains("Save another passkey"), "{name}");
+            assert!(html.contains("Allow email"), "{name}");
+        }
+        assert!(page("account-few-codes").contains("Only one is left"));
+    }
+
+    #[test]
+    fn backup_codes_are_whole_on_paper_and_warned_of_before_they_are_replaced() {
+        let html = page("backup-codes-made");
+        assert_eq!(html.matches("7Q4K-9XWN-B2TD-05HV").count(), 10);
+        assert!(html.contains("print-only") && html.contains("I have saved them"));
+        assert_eq!(tags(&html, "button").len(), 3);
+        for button in tags(&html, "button") {
+            assert!(button.contains(" hidden"), "a script shows {button}");
+        }
+        assert!(page("make-backup-codes-anew").contains("stop working at once"));
+        assert!(!page("make-backup-codes").contains("stop working"));
     }
 
     #[test]

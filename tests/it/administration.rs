@@ -480,7 +480,7 @@ async fn a_recovery_link_leads_to_a_new_passkey() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_is_over_says_what_to_do_next() {
     let gateway = administered().await;
-    let mut root = administrator(&gateway, ROOT).await;
+    let root = administrator(&gateway, ROOT).await;
     gateway.enrolled(ANN).await;
     let assert_over = async |link: &str, why: &str| {
         let reply = gateway.person().open(link).await;
@@ -521,8 +521,7 @@ async fn a_link_that_is_over_says_what_to_do_next() {
     gateway.after(1);
     assert_over(&expired, "expired").await;
 
-    root.sign_in("/").await;
-    root.step_up("/").await;
+    let root = administrator(&gateway, SECOND).await;
     let closed = link_on(&recover(&gateway, &root, ANN).await);
     act(&root, &account(&gateway, ANN, "/disable"), &[]).await;
     let refused = redeem(&gateway.person(), &closed).await;

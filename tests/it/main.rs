@@ -4,6 +4,7 @@ mod harness;
 
 mod address;
 mod administration;
+mod backup_codes;
 mod command_line;
 mod crash;
 mod enrolment;
@@ -25,3 +26,4 @@ mod session_end;
 mod sign_in_email;
 mod step_up;
 mod store_trouble;
+mod ways_back;

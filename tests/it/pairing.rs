@@ -481,6 +481,24 @@ async fn of_fifty_approvals_and_fifty_finishes_at_once_one_counts() {
     assert_eq!(paired.count(), 1, "{sessions:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_and_spent_outlives_a_restart() {
+    let mut gateway = Gateway::start().await;
+    let mut ann = gateway.enrolled(ANN).await;
+    let laptop = gateway.person();
+    let shown = ask(&laptop).await;
+    let page = ann.open(&shown.link).await;
+    let check = check(&mut ann, &page, &shown.number).await;
+    gateway.restart().await;
+    assert_eq!(confirm(&ann, &check).await.status, 200);
+    gateway.restart().await;
+    assert_eq!(state(&laptop).await, "approved");
+    assert!(finish(&laptop).await.status.is_redirection());
+    gateway.restart().await;
+    assert!(is_over(&confirm(&ann, &check).await));
+    assert!(is_over(&finish(&laptop).await));
+}
+
 async fn how_many_succeed(
     attempts: impl Iterator<Item = tokio::task::JoinHandle<StatusCode>>,
 ) -> usize {

@@ -138,6 +138,13 @@ async fn no_secret_and_no_address_reaches_a_log() {
     let (mut zoe, mut secrets) = by_mail(&gateway).await;
     let restricted = zoe.session_cookie().unwrap();
     zoe.enrol(None, "/").await;
+    let codes = zoe.make_backup_codes().await;
+    let anew = gateway.person();
+    anew.enter_backup_code(ZOE, "0000-0000-0000-0000").await;
+    anew.enter_backup_code(ZOE, &codes[0]).await;
+    assert_eq!(anew.session_kind().await, "restricted");
+    secrets.extend(codes.clone());
+    secrets.extend(codes.iter().map(|code| code.replace('-', "")));
     let opened = zoe.open("/notes/list?key=a-query-that-is-secret").await;
     assert_eq!(opened.status, 200);
     gateway

@@ -42,6 +42,10 @@ async fn a_locked_store_lets_nobody_new_in_and_says_so() {
         503,
         "known or not"
     );
+    for name in [ANN, "nobody@example.com"] {
+        let refused = ann.enter_backup_code(name, "0000-0000-0000-0000").await;
+        assert_eq!(refused.status, 503, "{name}");
+    }
 
     drop(lock);
     let done = ann.finish_sign_in(&ceremony, credential, "/").await;

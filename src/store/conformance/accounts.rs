@@ -1,7 +1,7 @@
 //! Accounts and invitations.
 
 use super::*;
-use crate::store::{AccountKey, Change, Creation, Invitation, Started};
+use crate::store::{AccountKey, Change, Creation, Invitation, RecoveryChoice, Started};
 
 fn invitation(expires_at: Timestamp) -> Invitation {
     Invitation {
@@ -276,4 +276,67 @@ pub(crate) async fn what_is_not_there_cannot_be_changed(place: &impl Place) {
         );
     }
     assert_eq!(Snapshot::of(&*store).await, before);
+}
+
+pub(crate) async fn what_may_recover_an_account_is_chosen_and_told(place: &impl Place) {
+    let (store, neighbour) = (place.open().await, place.open().await);
+    let ann = saved_account(&*store, "ann").await;
+    let bob = saved_account(&*store, "bob").await;
+    let choice = RecoveryChoice {
+        by_email: false,
+        by_backup_codes: true,
+    };
+    let position = neighbour.last_change().await.unwrap();
+    let audit = record_of(ann.id, NOW.later(1));
+    let chosen = store
+        .set_recovery_choice(ann.id, choice, &audit, Some(&notice(ann.id)))
+        .await;
+    assert!(chosen.unwrap());
+    let found = neighbour.account(&AccountKey::Id(ann.id)).await.unwrap();
+    let recovery = Recovery {
+        by_email: false,
+        ..Recovery::default()
+    };
+    assert_eq!(
+        found,
+        Some(Account {
+            recovery,
+            ..ann.clone()
+        })
+    );
+    let (changes, _) = neighbour.changes_since(position).await.unwrap();
+    assert_eq!(changes, [Change::AccountChanged(ann.id)]);
+    assert_eq!(neighbour.audit(None, 1).await.unwrap(), [audit]);
+    assert_eq!(neighbour.outbox_state().await.unwrap().waiting, 1);
+    let other = neighbour.account(&AccountKey::Id(bob.id)).await.unwrap();
+    assert_eq!(other, Some(bob));
+
+    let before = Snapshot::of(&*store).await;
+    let nobody = AccountId::random();
+    let chosen = store
+        .set_recovery_choice(nobody, choice, &record(NOW), None)
+        .await;
+    assert!(!chosen.unwrap());
+    assert_eq!(Snapshot::of(&*store).await, before);
+}
+
+pub(crate) async fn an_account_is_not_reminded_right_after_its_first_passkey(place: &impl Place) {
+    let (store, neighbour) = (place.open().await, place.open().await);
+    let ann = saved_account(&*store, "ann").await;
+    let bob = saved_account(&*store, "bob").await;
+    saved_credential(&*store, ann.id).await;
+    let remind_at = async |account: AccountId| {
+        let found = neighbour.account(&AccountKey::Id(account)).await.unwrap();
+        found.unwrap().remind_at
+    };
+    assert_eq!(
+        remind_at(ann.id).await,
+        Some(NOW.plus(Account::FIRST_REMINDER))
+    );
+    store.set_remind_at(ann.id, NOW.later(5)).await.unwrap();
+    assert_eq!(remind_at(ann.id).await, Some(NOW.later(5)));
+    // Another passkey is not the first one.
+    saved_credential(&*store, ann.id).await;
+    assert_eq!(remind_at(ann.id).await, Some(NOW.later(5)));
+    assert_eq!(remind_at(bob.id).await, None);
 }

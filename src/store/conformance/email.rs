@@ -1,7 +1,15 @@
 //! Sign-in by mail: trying codes, and when an attempt is over.
 
 use super::{starting::start_with, *};
-use crate::store::{AccountKey, CodeTry, Started};
+use crate::store::{AccountKey, CodeTry, RecoveryChoice, Started};
+
+/// What is written when an account is closed to codes.
+fn closing(at: Timestamp) -> AuditRecord {
+    AuditRecord {
+        event: AuditEvent::EmailCodesClosed,
+        ..record(at)
+    }
+}
 
 /// Tries a code from the browser that asked.
 async fn try_code(
@@ -11,7 +19,7 @@ async fn try_code(
     now: Timestamp,
 ) -> CodeTry {
     store
-        .try_email_code(attempt.id, &attempt.browser, code, now)
+        .try_email_code(attempt.id, &attempt.browser, code, &closing(now), now)
         .await
         .unwrap()
 }
@@ -97,7 +105,9 @@ pub(crate) async fn the_code_is_worth_nothing_in_another_browser(place: &impl Pl
     let attempt = begun_attempt(&*store, Some(ann.id), "ann").await;
     let stranger = digest();
     for code in [attempt.code, digest()].iter().cycle().take(12) {
-        let tried = store.try_email_code(attempt.id, &stranger, code, NOW).await;
+        let tried = store
+            .try_email_code(attempt.id, &stranger, code, &closing(NOW), NOW)
+            .await;
         assert_eq!(tried.unwrap(), CodeTry::Over);
     }
     // Nor did those tries count.
@@ -105,7 +115,7 @@ pub(crate) async fn the_code_is_worth_nothing_in_another_browser(place: &impl Pl
     assert_eq!(wrong, CodeTry::Wrong { left: 4 });
     let unknown = EmailAttemptId::random();
     let tried = store
-        .try_email_code(unknown, &attempt.browser, &attempt.code, NOW)
+        .try_email_code(unknown, &attempt.browser, &attempt.code, &closing(NOW), NOW)
         .await;
     assert_eq!(tried.unwrap(), CodeTry::Over);
 }
@@ -144,4 +154,104 @@ pub(crate) async fn an_attempt_of_a_deleted_account_writes_nothing(place: &impl 
     assert_eq!(Snapshot::of(&*store).await, before);
     let key = AccountKey::Email(address("ann"));
     assert_eq!(store.account(&key).await.unwrap(), None);
+}
+
+/// Mistypes codes of Ann's, four per mail, until `tries` were wrong. Gives the last outcome.
+async fn mistype(store: &dyn Store, ann: AccountId, tries: u32) -> (EmailAttempt, CodeTry) {
+    let mut attempt = begun_attempt(store, Some(ann), "ann").await;
+    let mut last = CodeTry::Over;
+    for turn in 0..tries {
+        if turn % 4 == 0 {
+            attempt = begun_attempt(store, Some(ann), "ann").await;
+        }
+        last = try_code(store, &attempt, &digest(), NOW).await;
+    }
+    (attempt, last)
+}
+
+pub(crate) async fn a_hundred_wrong_codes_leave_the_link_alone(place: &impl Place) {
+    let (store, neighbour) = (place.open().await, place.open().await);
+    let ann = saved_account(&*store, "ann").await;
+    let bob = saved_account(&*store, "bob").await;
+    let (_, tried) = mistype(&*store, ann.id, Account::MAX_FAILURES - 1).await;
+    assert!(matches!(tried, CodeTry::Wrong { .. }), "{tried:?}");
+    let attempt = begun_attempt(&*store, Some(ann.id), "ann").await;
+    let hundredth = try_code(&*store, &attempt, &digest(), NOW).await;
+    assert_eq!(hundredth, CodeTry::Closing);
+    let newest = neighbour.audit(None, 1).await.unwrap();
+    assert_eq!(
+        (&newest[0].event, newest[0].account),
+        (&AuditEvent::EmailCodesClosed, Some(ann.id))
+    );
+
+    // The right code is refused, of this mail and of later ones, and wrong ones no longer end a mail.
+    let later = begun_attempt(&*store, Some(ann.id), "ann").await;
+    let before = Snapshot::of(&*store).await;
+    for _ in 0..EmailAttempt::MAX_WRONG_CODES {
+        for code in [later.code, digest()] {
+            let tried = try_code(&*neighbour, &later, &code, NOW).await;
+            assert_eq!(tried, CodeTry::Closed);
+        }
+    }
+    assert_eq!(Snapshot::of(&*store).await, before);
+    let other = begun_attempt(&*store, Some(bob.id), "bob").await;
+    let right = try_code(&*store, &other, &other.code, NOW).await;
+    assert_eq!(right, CodeTry::Right(Box::new(other)));
+
+    let by_link = neighbour.email_attempt_by_link(&later.link, NOW).await;
+    assert_eq!(by_link.unwrap().as_ref(), Some(&later));
+    assert_eq!(spend(&*store, &later, ann.id).await, Started::Started);
+    let attempt = begun_attempt(&*store, Some(ann.id), "ann").await;
+    let right = try_code(&*store, &attempt, &attempt.code, NOW).await;
+    assert_eq!(right, CodeTry::Right(Box::new(attempt)));
+}
+
+pub(crate) async fn a_mail_that_signs_in_forgives_the_wrong_codes(place: &impl Place) {
+    let store = place.open().await;
+    let ann = saved_account(&*store, "ann").await;
+    for _ in 0..2 {
+        let (attempt, tried) = mistype(&*store, ann.id, Account::MAX_FAILURES - 1).await;
+        assert!(matches!(tried, CodeTry::Wrong { .. }), "{tried:?}");
+        assert_eq!(spend(&*store, &attempt, ann.id).await, Started::Started);
+    }
+    // Whoever gives an account an address is signed in: those codes do not count.
+    for _ in 0..Account::MAX_FAILURES {
+        let address = EmailAttempt {
+            purpose: EmailPurpose::Address,
+            ..attempt(Some(ann.id), "ann", NOW.later(900))
+        };
+        let mail = mail(Some(ann.id), NOW);
+        store
+            .begin_email_attempt(&address, &mail, &record(NOW))
+            .await
+            .unwrap();
+        let tried = try_code(&*store, &address, &digest(), NOW).await;
+        assert_eq!(tried, CodeTry::Wrong { left: 4 });
+    }
+}
+
+pub(crate) async fn a_mail_signs_in_only_where_its_person_lets_it(place: &impl Place) {
+    let store = place.open().await;
+    let ann = saved_account(&*store, "ann").await;
+    let attempt = begun_attempt(&*store, Some(ann.id), "ann").await;
+    let mut choice = RecoveryChoice {
+        by_email: false,
+        by_backup_codes: true,
+    };
+    let chosen = store
+        .set_recovery_choice(ann.id, choice, &record(NOW), None)
+        .await;
+    assert!(chosen.unwrap());
+    let before = Snapshot::of(&*store).await;
+    assert_eq!(
+        spend(&*store, &attempt, ann.id).await,
+        Started::RecoveryClosed
+    );
+    assert_eq!(Snapshot::of(&*store).await, before);
+    choice.by_email = true;
+    let chosen = store
+        .set_recovery_choice(ann.id, choice, &record(NOW), None)
+        .await;
+    assert!(chosen.unwrap());
+    assert_eq!(spend(&*store, &attempt, ann.id).await, Started::Started);
 }

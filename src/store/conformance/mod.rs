@@ -7,6 +7,7 @@
 pub(crate) mod accounts;
 pub(crate) mod addresses;
 pub(crate) mod atomicity;
+pub(crate) mod backup_codes;
 pub(crate) mod email;
 pub(crate) mod feed;
 pub(crate) mod outbox;
@@ -21,9 +22,9 @@ pub(crate) mod takeover;
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Account, AccountState, ChangePosition, Credential, CredentialRemoval, EmailAttempt,
-    EmailPurpose, Notice, OutboxMail, OutboxState, Recovery, SessionRecord, SessionStart, Spend,
-    Standing, Store, StoredKey,
+    Account, AccountState, BackupCodes, ChangePosition, Credential, CredentialRemoval,
+    EmailAttempt, EmailPurpose, Notice, OutboxMail, OutboxState, Recovery, SessionRecord,
+    SessionStart, Spend, Standing, Store, StoredKey,
 };
 use crate::{
     clock::Timestamp,
@@ -56,6 +57,16 @@ macro_rules! rules {
             accounts::disabling_ends_the_sessions_and_closes_the_door
             accounts::deleting_takes_everything_but_the_audit
             accounts::what_is_not_there_cannot_be_changed
+            accounts::what_may_recover_an_account_is_chosen_and_told
+            accounts::an_account_is_not_reminded_right_after_its_first_passkey
+            backup_codes::new_codes_take_the_place_of_all_older_ones
+            backup_codes::each_code_starts_one_session_of_its_own_account
+            backup_codes::of_many_who_spend_one_code_one_succeeds
+            backup_codes::wrong_codes_count_until_the_way_is_closed
+            backup_codes::guesses_at_once_close_the_way_once
+            backup_codes::a_code_that_is_spent_forgives_the_wrong_ones
+            backup_codes::what_is_not_offered_is_not_tried
+            backup_codes::a_code_is_worth_nothing_where_its_way_is_off_or_blocked
             passkeys::passkeys_are_listed_oldest_first_and_renamed_by_their_owner
             passkeys::removing_a_passkey_ends_what_it_opened_but_the_session_at_hand
             starting::each_proof_starts_one_session
@@ -126,6 +137,9 @@ macro_rules! rules {
             pairing::an_approval_lets_in_its_browser_once
             pairing::an_approval_is_taken_back_by_what_ends_it
             pairing::a_pairing_is_forgotten_after_it_has_served
+            email::a_hundred_wrong_codes_leave_the_link_alone
+            email::a_mail_that_signs_in_forgives_the_wrong_codes
+            email::a_mail_signs_in_only_where_its_person_lets_it
             outbox::a_mail_is_taken_by_one_until_its_lease_ends
             outbox::mails_are_taken_in_the_order_they_fall_due
             outbox::a_postponed_mail_counts_its_tries
@@ -171,6 +185,7 @@ pub(crate) struct Snapshot {
     accounts: Vec<(Account, Vec<Credential>)>,
     sessions: Vec<SessionRecord>,
     outbox: OutboxState,
+    backup_codes: Vec<Option<BackupCodes>>,
     keys: Vec<StoredKey>,
     position: ChangePosition,
     audit: Vec<AuditRecord>,
@@ -179,7 +194,9 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) async fn of(store: &dyn Store) -> Self {
         let mut accounts = Vec::new();
+        let mut backup_codes = Vec::new();
         for account in store.accounts().await.unwrap() {
+            backup_codes.push(store.backup_codes(account.id).await.unwrap());
             let credentials = store.credentials(account.id).await.unwrap();
             accounts.push((account, credentials));
         }
@@ -190,6 +207,7 @@ impl Snapshot {
                 .await
                 .unwrap(),
             outbox: store.outbox_state().await.unwrap(),
+            backup_codes,
             keys: store.keys().await.unwrap(),
             position: store.last_change().await.unwrap(),
             audit: store.audit(None, u32::MAX).await.unwrap(),

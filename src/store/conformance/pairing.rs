@@ -549,7 +549,10 @@ pub(crate) async fn an_approval_is_taken_back_by_what_ends_it(place: &impl Place
     let carl = Approver::new(&*store, "carl").await;
     let asked = approved(&*store, &carl).await;
     let id = carl.account.id;
-    store.end_sessions(Some(id), &record(NOW), None).await.unwrap();
+    store
+        .end_sessions(Some(id), &record(NOW), None)
+        .await
+        .unwrap();
     assert_eq!(finish(&*store, &asked, asked.browser, id, NOW).await, spent);
     // The account was disabled.
     let dora = Approver::new(&*store, "dora").await;

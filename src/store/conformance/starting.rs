@@ -312,6 +312,7 @@ pub(crate) async fn a_new_account_needs_a_free_name(place: &impl Place) {
     let proved = Account {
         email_verified_at: Some(NOW),
         enrolled_at: Some(NOW),
+        remind_at: Some(NOW.plus(Account::FIRST_REMINDER)),
         ..bob
     };
     assert_eq!(saved, Some(proved));

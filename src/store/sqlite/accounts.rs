@@ -9,7 +9,10 @@ use crate::{
     clock::Timestamp,
     id::AccountId,
     secret::Digest,
-    store::{Account, AccountKey, AccountState, Change, Creation, Invitation, Notice, Result},
+    store::{
+        Account, AccountKey, AccountState, Change, Creation, Invitation, Notice, RecoveryChoice,
+        Result,
+    },
     telemetry::audit::AuditRecord,
 };
 
@@ -160,6 +163,43 @@ pub(super) async fn set_state(
     feed::announce(&mut step, audit.at, &Change::AccountChanged(account)).await?;
     step.commit_with(audit).await?;
     Ok(true)
+}
+
+/// Announced: other nodes keep accounts in memory.
+pub(super) async fn set_recovery_choice(
+    mut step: Step,
+    account: AccountId,
+    choice: RecoveryChoice,
+    audit: &AuditRecord,
+    notice: Option<&Notice>,
+) -> Result<bool> {
+    let update = sqlx::query(
+        "UPDATE account SET recovery_by_email = ?2, recovery_by_backup_codes = ?3 WHERE id = ?1",
+    )
+    .bind(account)
+    .bind(choice.by_email)
+    .bind(choice.by_backup_codes);
+    if !step.changes_one(update).await? {
+        step.abandon().await;
+        return Ok(false);
+    }
+    if let Some(notice) = notice {
+        notices::add(&mut step, notice).await?;
+    }
+    feed::announce(&mut step, audit.at, &Change::AccountChanged(account)).await?;
+    step.commit_with(audit).await?;
+    Ok(true)
+}
+
+/// Not announced: only a sign-in asks for it, and reads the account anew.
+pub(super) async fn set_remind_at(
+    mut step: Step,
+    account: AccountId,
+    moment: Timestamp,
+) -> Result<()> {
+    let update = sqlx::query("UPDATE account SET remind_at = ?2 WHERE id = ?1");
+    step.execute(update.bind(account).bind(moment)).await?;
+    step.commit().await
 }
 
 pub(super) async fn delete(

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{AccountId, CredentialId, SessionId},
-    store::{Change, Credential, CredentialRemoval, CredentialUse, Result, Standing},
+    store::{Account, Change, Credential, CredentialRemoval, CredentialUse, Result, Standing},
     telemetry::audit::AuditRecord,
 };
 
@@ -135,12 +135,13 @@ pub(super) async fn add(
     .bind(frozen_at)
     .bind(credential.to_confirm);
     step.execute(insert).await?;
-    let enrolled =
-        sqlx::query("UPDATE account SET enrolled_at = ?2 WHERE id = ?1 AND enrolled_at IS NULL");
-    if step
-        .changes_one(enrolled.bind(account).bind(credential.created_at))
-        .await?
-    {
+    let enrolled = sqlx::query(
+        "UPDATE account SET enrolled_at = ?2, remind_at = ?3 WHERE id = ?1 AND enrolled_at IS NULL",
+    )
+    .bind(account)
+    .bind(credential.created_at)
+    .bind(credential.created_at.plus(Account::FIRST_REMINDER));
+    if step.changes_one(enrolled).await? {
         feed::announce(
             step,
             credential.created_at,

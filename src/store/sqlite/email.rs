@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    id::EmailAttemptId,
+    id::{AccountId, EmailAttemptId},
     secret::Digest,
     store::{
-        AccountState, AddressChange, AddressChanged, Change, CodeTry, EmailAttempt, EmailPurpose,
-        OutboxMail, Result,
+        Account, AccountState, AddressChange, AddressChanged, Change, CodeTry, EmailAttempt,
+        EmailPurpose, OutboxMail, Result,
     },
     telemetry::audit::AuditRecord,
 };
@@ -149,6 +149,7 @@ pub(super) async fn try_code(
     id: EmailAttemptId,
     browser: &Digest,
     code: &Digest,
+    closing: &AuditRecord,
     now: Timestamp,
 ) -> Result<CodeTry> {
     let open = sqlx::query(
@@ -164,6 +165,17 @@ pub(super) async fn try_code(
         step.abandon().await;
         return Ok(CodeTry::Over);
     };
+    let signs_in = match open.attempt.purpose {
+        EmailPurpose::SignIn => open.attempt.account,
+        // Whoever gives their account an address has signed in already.
+        EmailPurpose::Address => None,
+    };
+    if let Some(account) = signs_in
+        && is_closed(&mut step, account).await?
+    {
+        step.abandon().await;
+        return Ok(CodeTry::Closed);
+    }
     if open.attempt.code == *code {
         step.abandon().await;
         return Ok(CodeTry::Right(Box::new(open.attempt)));
@@ -171,9 +183,31 @@ pub(super) async fn try_code(
     let count = sqlx::query("UPDATE email_attempt SET wrong_codes = wrong_codes + 1 WHERE id = ?1")
         .bind(id);
     step.execute(count).await?;
+    if let Some(account) = signs_in {
+        let count = sqlx::query(
+            "UPDATE account SET email_code_failures = email_code_failures + 1 WHERE id = ?1",
+        );
+        step.execute(count.bind(account)).await?;
+        if is_closed(&mut step, account).await? {
+            let account = Some(account);
+            let closing = AuditRecord {
+                account,
+                ..closing.clone()
+            };
+            step.commit_with(&closing).await?;
+            return Ok(CodeTry::Closing);
+        }
+    }
     step.commit().await?;
     let left = EmailAttempt::MAX_WRONG_CODES.saturating_sub(open.wrong_codes + 1);
     Ok(CodeTry::Wrong { left })
+}
+
+/// Whether wrong codes have closed an account to codes.
+async fn is_closed(step: &mut Step, account: AccountId) -> Result<bool> {
+    let closed = sqlx::query("SELECT 1 FROM account WHERE id = ?1 AND email_code_failures >= ?2");
+    step.finds(closed.bind(account).bind(Account::MAX_FAILURES))
+        .await
 }
 
 /// An attempt and how many wrong codes it has seen.

@@ -5,6 +5,7 @@
 //! single statements on a few others. Start reading in `start.rs`.
 
 mod accounts;
+mod backup_codes;
 mod column;
 mod credentials;
 mod email;
@@ -31,11 +32,12 @@ use sqlx::{
 
 use self::step::{Read, Step, unavailable};
 use super::{
-    Account, AccountKey, AccountState, AddressChange, AddressChanged, Approved, Change,
-    ChangePosition, Claimed, CodeTry, Creation, Credential, CredentialRemoval, EmailAttempt,
-    Invitation, Notice, OutboxMail, OutboxState, Pairing, PairingApproval, PairingClaim,
-    PairingKey, RecoveryLink, RecoveryLinkOwner, RecoveryRequest, RecoveryStep, ReportState,
-    Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store, StoredKey,
+    Account, AccountKey, AccountState, AddressChange, AddressChanged, Approved, BackupCodeTry,
+    BackupCodes, Change, ChangePosition, Claimed, CodeTry, Creation, Credential, CredentialRemoval,
+    EmailAttempt, Invitation, Notice, OutboxMail, OutboxState, Pairing, PairingApproval,
+    PairingClaim, PairingKey, RecoveryChoice, RecoveryLink, RecoveryLinkOwner, RecoveryRequest,
+    RecoveryStep, ReportState, Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store,
+    StoredKey,
 };
 use crate::{
     clock::Timestamp,
@@ -239,6 +241,48 @@ impl Store for SqliteStore {
         reports::allow_recovery(step, account, notice, audit).await
     }
 
+    async fn replace_backup_codes(
+        &self,
+        account: AccountId,
+        older: Option<Timestamp>,
+        codes: &[Digest],
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<bool> {
+        let step = self.step("replace backup codes").await?;
+        backup_codes::replace(step, account, older, codes, audit, notice).await
+    }
+
+    async fn backup_codes(&self, account: AccountId) -> Result<Option<BackupCodes>> {
+        backup_codes::of_account(self.read("count backup codes"), account).await
+    }
+
+    async fn try_backup_code(
+        &self,
+        account: AccountId,
+        code: &Digest,
+        closing: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<BackupCodeTry> {
+        let step = self.step("try a backup code").await?;
+        backup_codes::try_code(step, account, code, closing, notice).await
+    }
+
+    async fn set_recovery_choice(
+        &self,
+        account: AccountId,
+        choice: RecoveryChoice,
+        audit: &AuditRecord,
+        notice: Option<&Notice>,
+    ) -> Result<bool> {
+        let step = self.step("change the ways back").await?;
+        accounts::set_recovery_choice(step, account, choice, audit, notice).await
+    }
+
+    async fn set_remind_at(&self, account: AccountId, moment: Timestamp) -> Result<()> {
+        accounts::set_remind_at(self.step("put off a reminder").await?, account, moment).await
+    }
+
     async fn start_session(&self, start: &SessionStart, audit: &AuditRecord) -> Result<Started> {
         start::start(self.step("start a session").await?, start, audit).await
     }
@@ -312,16 +356,11 @@ impl Store for SqliteStore {
         id: EmailAttemptId,
         browser: &Digest,
         code: &Digest,
+        closing: &AuditRecord,
         now: Timestamp,
     ) -> Result<CodeTry> {
-        email::try_code(
-            self.step("try a sign-in code").await?,
-            id,
-            browser,
-            code,
-            now,
-        )
-        .await
+        let step = self.step("try a sign-in code").await?;
+        email::try_code(step, id, browser, code, closing, now).await
     }
 
     async fn change_address(

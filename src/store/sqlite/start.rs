@@ -215,7 +215,12 @@ async fn spend_email(
     .bind(EmailAttempt::MAX_WRONG_CODES)
     .bind(account.id)
     .bind(&account.email);
-    step.changes_one(update).await
+    if !step.changes_one(update).await? {
+        return Ok(false);
+    }
+    let reset = sqlx::query("UPDATE account SET email_code_failures = 0 WHERE id = ?1");
+    step.execute(reset.bind(account.id)).await?;
+    Ok(true)
 }
 
 /// The limit of consecutive failures is part of the statement: guesses at once do not get past it.

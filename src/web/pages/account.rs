@@ -2,7 +2,8 @@
 
 use askama::Template;
 
-use super::{Frame, Takeover};
+use super::{Frame, Takeover, WaysBackCard};
+use crate::ways_back::{ByBackupCodes, ByEmail};
 
 /// What browsers know an account by (WebAuthn L3 §5.1.10, signal methods).
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct AccountPage<'a> {
     pub sessions: Vec<SessionRow>,
     /// Whether this session may let another device in.
     pub pairing: bool,
+    /// What would let the person back in.
+    pub ways_back: WaysBackCard,
     /// One sentence on what was just done.
     pub notice: Option<&'a str>,
 }
@@ -117,6 +120,8 @@ pub struct RemovePasskey<'a> {
     pub last: bool,
     /// Whether a mail could still sign the person in.
     pub has_email: bool,
+    /// Whether a backup code could.
+    pub has_codes: bool,
 }
 
 /// Asks before signing out; also where a plain link to sign-out leads.

@@ -64,6 +64,8 @@ pub struct PasskeySaved<'a> {
     pub only_one: bool,
     /// Whether a phone may be let in by a picture, where the browser cannot ask it itself.
     pub pairing: bool,
+    /// Whether backup codes should be made: there are none, or few are left.
+    pub wants_codes: bool,
 }
 
 /// A passkey that was saved in a recovery and waits: right after it was saved, and in each session that it

@@ -10,6 +10,7 @@ use crate::{
     config::Logo,
     relying_party::Place,
     store::PairingStanding,
+    ways_back::{ByBackupCodes, ByEmail, Lack, WaysBack},
     web::qr::Picture,
 };
 
@@ -55,12 +56,13 @@ fn branded_samples(branding: &Branding, value: &str) -> Vec<Sample> {
     };
     let mut samples = sign_in_samples(visitor, value);
     samples.extend(passkey_samples(visitor, person, value));
-    samples.extend(ways_back_samples(visitor, person, value));
+    samples.extend(lost_passkey_samples(visitor, person, value));
     samples.extend(pairing_samples(visitor, person, value));
     samples.extend(account_samples(visitor, person, value));
     samples.extend(takeover_samples(visitor, person, value));
     samples.extend(address_samples(visitor, person, value));
     samples.extend(admin_samples(visitor, administrator, value));
+    samples.extend(ways_back_samples(visitor, person, value));
     samples.extend(error_samples(visitor, value));
     samples
 }
@@ -143,6 +145,7 @@ fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
         on,
         only_one,
         pairing: true,
+        wants_codes: only_one,
     };
     let step_up = StepUp {
         frame: person,
@@ -180,15 +183,15 @@ fn passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
     ]
 }
 
-fn ways_back_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
-    let all = WaysBack {
+fn lost_passkey_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let all = WaysOffered {
         return_to: value,
         email: true,
         backup_codes: true,
         another_device: true,
         contact: Some(value),
     };
-    let none = WaysBack {
+    let none = WaysOffered {
         email: false,
         backup_codes: false,
         another_device: false,
@@ -214,7 +217,7 @@ fn ways_back_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<
         return_to: value,
         form: EmailForm { value, error },
     };
-    let remaining = WaysBack {
+    let remaining = WaysOffered {
         email: false,
         ..all
     };
@@ -298,12 +301,13 @@ fn pairing_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
 }
 
 fn account_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
-    let remove = |last, has_email| RemovePasskey {
+    let remove = |last, has_email, has_codes| RemovePasskey {
         frame: person,
         id: "aaaa",
         label: value,
         last,
         has_email,
+        has_codes,
     };
     let signed_out = |everywhere| SignedOut {
         frame: visitor,
@@ -314,15 +318,17 @@ fn account_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
         email: None,
         name: None,
         notice: None,
+        ways_back: card(ways(1, ByEmail::NoAddress, ByBackupCodes::NoneMade)),
         ..account(person, value, true)
     };
     vec![
         sample("account", &account(person, value, false)),
         sample("account-restricted", &account(person, value, true)),
         sample("account-bare", &bare),
-        sample("remove-passkey", &remove(false, true)),
-        sample("remove-last-passkey", &remove(true, true)),
-        sample("remove-only-way-in", &remove(true, false)),
+        sample("remove-passkey", &remove(false, true, true)),
+        sample("remove-last-passkey", &remove(true, true, false)),
+        sample("remove-last-but-codes", &remove(true, false, true)),
+        sample("remove-only-way-in", &remove(true, false, false)),
         sample("sign-out", &SignOut { frame: person }),
         sample("signed-out", &signed_out(false)),
         sample("signed-out-everywhere", &signed_out(true)),
@@ -382,6 +388,7 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
             session("dddd", "Safari on iPhone", "Full", true),
             session("eeee", value, "Restricted", false),
         ],
+        ways_back: card(ways(3, ByEmail::Open, ByBackupCodes::Open { left: 7 })),
         pairing: !restricted,
         notice: Some(value),
     }
@@ -654,6 +661,107 @@ fn admin_account<'a>(frame: Frame<'a>, value: &'a str, own: bool) -> AdminAccoun
         }],
         notice: Some(value),
     }
+}
+
+const fn ways(passkeys: usize, email: ByEmail, codes: ByBackupCodes) -> WaysBack {
+    WaysBack {
+        passkeys,
+        email,
+        codes,
+    }
+}
+
+fn card(ways: WaysBack) -> WaysBackCard {
+    WaysBackCard {
+        ways,
+        codes_made: "3 March 2026".to_owned(),
+        codes_total: 10,
+    }
+}
+
+fn ways_back_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sample> {
+    let recover = |error| RecoverByCode {
+        frame: visitor,
+        return_to: value,
+        name: value,
+        error,
+    };
+    let make = |state, older_left| MakeBackupCodes {
+        frame: person,
+        return_to: value,
+        count: 10,
+        state,
+        older_made: (state != ByBackupCodes::NoneMade).then(|| "3 March 2026".to_owned()),
+        older_left,
+        older: "1000",
+    };
+    let made = BackupCodesMade {
+        frame: person,
+        return_to: value,
+        login: value,
+        made: "4 March 2026",
+        codes: vec!["7Q4K-9XWN-B2TD-05HV".to_owned(); 10],
+    };
+    let choose = |by_email, on, lack| ChooseWayBack {
+        frame: person,
+        return_to: value,
+        way: "email",
+        switch: "off",
+        by_email,
+        on,
+        lack,
+    };
+    let reminder = |ways: WaysBack| Reminder {
+        frame: person,
+        return_to: value,
+        lack: ways.lack().unwrap(),
+        ways,
+    };
+    let few = ByBackupCodes::Open { left: 1 };
+    let with_ways = |ways: WaysBack| AccountPage {
+        ways_back: card(ways),
+        ..account(person, value, false)
+    };
+    vec![
+        sample("recover-code", &recover(None)),
+        sample("recover-code-error", &recover(Some(value))),
+        sample("make-backup-codes", &make(ByBackupCodes::NoneMade, 0)),
+        sample("make-backup-codes-anew", &make(few, 1)),
+        sample(
+            "make-backup-codes-off",
+            &make(ByBackupCodes::SwitchedOff, 4),
+        ),
+        sample("backup-codes-made", &made),
+        sample(
+            "choose-email-off",
+            &choose(true, false, Some(Lack::WayBack)),
+        ),
+        sample("choose-codes-on", &choose(false, true, None)),
+        sample(
+            "reminder-no-way-back",
+            &reminder(ways(1, ByEmail::SwitchedOff, ByBackupCodes::SwitchedOff)),
+        ),
+        sample(
+            "reminder-no-way-back-bare",
+            &reminder(ways(1, ByEmail::NotOffered, ByBackupCodes::NotOffered)),
+        ),
+        sample(
+            "reminder-second-passkey",
+            &reminder(ways(1, ByEmail::Open, ByBackupCodes::NoneMade)),
+        ),
+        sample(
+            "account-no-way-back",
+            &with_ways(ways(1, ByEmail::SwitchedOff, ByBackupCodes::Closed)),
+        ),
+        sample(
+            "account-few-codes",
+            &with_ways(ways(1, ByEmail::Blocked, few)),
+        ),
+        sample(
+            "account-codes-off",
+            &with_ways(ways(2, ByEmail::NotOffered, ByBackupCodes::UsedUp)),
+        ),
+    ]
 }
 
 fn error_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {

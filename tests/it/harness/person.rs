@@ -326,6 +326,31 @@ impl Person {
     }
 }
 
+/// Backup codes.
+impl Person {
+    /// Presses the button that makes backup codes, in a session fresh enough for it. Gives the codes.
+    pub async fn make_backup_codes(&self) -> Vec<String> {
+        let page = self.open("/.gatehouse/account/backup-codes").await;
+        codes_on(&self.press_make_backup_codes(&page).await)
+    }
+
+    /// Presses that button on a page that was opened before.
+    pub async fn press_make_backup_codes(&self, page: &Reply) -> Reply {
+        let older = page.input("older").unwrap_or_default();
+        let fields = [("older", older.as_str()), ("return_to", "/notes/7")];
+        self.submit(page, "/.gatehouse/account/backup-codes", &fields)
+            .await
+    }
+
+    /// Types a name and a backup code.
+    pub async fn enter_backup_code(&self, name: &str, code: &str) -> Reply {
+        let page = self.open("/.gatehouse/recover/code").await;
+        let fields = [("name", name), ("code", code), ("return_to", "/notes/7")];
+        self.submit(&page, "/.gatehouse/recover/code", &fields)
+            .await
+    }
+}
+
 /// The session.
 impl Person {
     /// `none`, `restricted` or `full`, as the gateway tells the page's scripts.
@@ -374,4 +399,15 @@ pub fn sign_in_page(return_to: &str) -> String {
         .append_pair("return_to", return_to)
         .finish();
     format!("/.gatehouse/sign-in?{query}")
+}
+
+/// The backup codes that a page shows.
+pub fn codes_on(page: &Reply) -> Vec<String> {
+    let text = page.text();
+    let (_, list) = text.split_once("<ol class=\"codes\">").unwrap_or_default();
+    let (list, _) = list.split_once("</ol>").unwrap_or_default();
+    list.split("<li data-line>")
+        .skip(1)
+        .map(|item| item.split('<').next().unwrap_or_default().to_owned())
+        .collect()
 }

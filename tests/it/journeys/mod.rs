@@ -2,6 +2,7 @@
 
 mod accessibility;
 mod administration;
+mod backup_codes;
 mod email;
 mod not_me;
 mod pairing;

@@ -49,6 +49,15 @@ impl Browser {
             .await;
     }
 
+    /// Leaves a picture of the page as it would be printed.
+    pub async fn inspect_on_paper(&self, name: &str) {
+        let paper = json!({"media": "print"});
+        self.devtools("Emulation.setEmulatedMedia", paper).await;
+        self.photograph(name).await;
+        self.devtools("Emulation.setEmulatedMedia", json!({"media": ""}))
+            .await;
+    }
+
     async fn prefer(&self, scheme: &str) {
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.devtools("Emulation.setEmulatedMedia", media).await;

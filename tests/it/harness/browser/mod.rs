@@ -194,6 +194,20 @@ impl Browser {
         scanner::scan(size, &attribute("svg.qr path", "d").await)
     }
 
+    /// Presses the browser's own button for the page before.
+    pub async fn go_back(&self) {
+        self.driver.back().await.expect("there is a page before");
+    }
+
+    /// The backup codes that the page shows.
+    pub async fn backup_codes_shown(&self) -> Vec<String> {
+        let mut codes = Vec::new();
+        for item in self.driver.find_all(By::Css(".codes li")).await.unwrap() {
+            codes.push(item.text().await.unwrap());
+        }
+        codes
+    }
+
     /// Whether the browser has a session cookie.
     pub async fn has_session_cookie(&self) -> bool {
         self.driver.get_named_cookie(SESSION).await.is_ok()
@@ -288,6 +302,7 @@ impl Browser {
         self.visit_link(link).await;
         self.save_passkey().await;
         self.press("Later").await;
+        self.arrives_at("/").await;
     }
 
     pub async fn sign_out(&self) {

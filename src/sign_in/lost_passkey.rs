@@ -17,7 +17,7 @@ use crate::{
     web::{
         ask::{Ask, Query},
         error::{Outcome, Refusal},
-        pages::{EmailForm, LostPasskey, OneMoreProof, RecoverByEmail, WaysBack},
+        pages::{EmailForm, LostPasskey, OneMoreProof, RecoverByEmail, WaysOffered},
         return_to::ReturnTo,
     },
 };
@@ -76,7 +76,7 @@ pub(super) fn show_one_more_proof(
         frame: ask.frame(),
         missing: needed.saturating_sub(given.count()),
         given: given.iter().filter_map(in_words).collect(),
-        ways: WaysBack {
+        ways: WaysOffered {
             email: offered.email
                 && !given.contains(Method::Email)
                 && account.email.is_some()
@@ -93,9 +93,9 @@ pub(super) fn show_one_more_proof(
 }
 
 /// What this deployment offers, to everyone.
-fn offered<'a>(ask: &'a Ask, return_to: &'a ReturnTo) -> WaysBack<'a> {
+fn offered<'a>(ask: &'a Ask, return_to: &'a ReturnTo) -> WaysOffered<'a> {
     let config = ask.config();
-    WaysBack {
+    WaysOffered {
         return_to: return_to.as_str(),
         email: config.methods.email.is_some(),
         backup_codes: config.methods.backup_codes.is_some(),
