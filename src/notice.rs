@@ -19,8 +19,9 @@ pub const NOT_ME_PATH: &str = "/.gatehouse/not-me";
 /// How long a notice is worth sending: an outage over a long weekend delays it, no more.
 const WORTH_SENDING: Duration = Duration::from_hours(7 * 24);
 
-/// How long *this was not me* can be said: a mail is read after the holidays as well.
-const REPORT_LIFESPAN: Duration = Duration::from_hours(30 * 24);
+/// How long *this was not me* can be said: a mail is read after the holidays as well. Not much longer: who takes
+/// over a mailbox finds the old mails there, and could stop with them what the owner has saved since.
+const REPORT_LIFESPAN: Duration = Duration::from_hours(14 * 24);
 
 /// Something to tell, and where it came from.
 pub struct Telling<'a> {

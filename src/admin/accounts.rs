@@ -12,7 +12,7 @@ use crate::{
     secret::Token,
     sign_in::enrolment,
     store::{
-        Account, AccountKey, AccountState, Creation, Credential, Invitation, Recovery,
+        Account, AccountKey, AccountState, BackupCodes, Creation, Credential, Invitation, Recovery,
         SessionRecord, Standing,
     },
     telemetry::audit::{Actor, AuditEvent, AuditRecord, Origin},
@@ -216,6 +216,8 @@ pub struct Shown {
     pub account: Account,
     /// Its passkeys.
     pub credentials: Vec<Credential>,
+    /// Its backup codes, if any were ever made.
+    pub backup_codes: Option<BackupCodes>,
     /// Its live sessions.
     pub sessions: Vec<SessionRecord>,
     /// Recoveries whose link is still to be had.
@@ -233,6 +235,7 @@ impl Shown {
             "account": self.account,
             "passkeys": passkeys,
             "sessions": self.sessions,
+            "backup_codes_left": self.backup_codes.map(|codes| codes.left),
             "recoveries": recoveries,
             "audit": self.audit,
         })
@@ -269,6 +272,7 @@ pub async fn show(core: &Core, name: &str) -> Result<Shown, AdminError> {
     let now = core.clock.now();
     Ok(Shown {
         credentials: core.store.credentials(account.id).await?,
+        backup_codes: core.store.backup_codes(account.id).await?,
         sessions: core.store.sessions(Some(account.id), now).await?,
         recoveries: super::recovery::open(core, Some(account.id)).await?,
         audit: core.store.audit(Some(account.id), SHOWN_RECORDS).await?,
@@ -303,6 +307,28 @@ pub async fn set_state(
         .await?;
     acting.done(&record);
     Ok(Account { state, ..account })
+}
+
+/// Lets mails and backup codes sign in again after somebody said "this was not me", as far as the person has
+/// chosen them. Nothing happens where nothing holds them up.
+///
+/// # Errors
+/// When there is none of that name, or it is the actor's own: whoever has its passkey does that on their account
+/// page.
+pub async fn allow_recovery(acting: &Acting<'_>, name: &str) -> Result<Account, AdminError> {
+    let account = find_account(acting.core, name).await?;
+    acting.require_not_own(&account).await?;
+    let record = acting.audit(Some(account.id), AuditEvent::RecoveryAllowed);
+    // Without a *this was not me*: a thief in the mailbox would only put the block back with it.
+    let notice = acting.notice(&account, Happening::WaysBackChanged, None);
+    let store = &acting.core.store;
+    if store
+        .allow_recovery(account.id, notice.as_ref(), &record)
+        .await?
+    {
+        acting.done(&record);
+    }
+    Ok(account)
 }
 
 /// Deletes an account and all it has. At the command line alone.

@@ -8,7 +8,7 @@
 //! | GET | `accounts?query=` | accounts whose login, address or name contains it, at most 50 |
 //! | GET | `accounts/{id}` | passkeys, sessions, waiting recoveries, audit |
 //! | POST | `accounts/{id}/recovery` | `{"reason", "note"}` → the link, or what waits for an approval |
-//! | POST | `accounts/{id}/disable`, `…/enable` | `{}` |
+//! | POST | `accounts/{id}/disable`, `…/enable`, `…/allow-recovery` | `{}` |
 //! | POST | `accounts/{id}/sessions/revoke` | `{}` for all, or `{"session"}` |
 //! | POST | `accounts/{id}/passkeys/{id}/remove` | `{}` |
 //! | GET | `recoveries` | those whose link is still to be had |
@@ -58,6 +58,7 @@ pub(super) fn router() -> Router<Arc<Core>> {
         .route(&at("/accounts/{id}/recovery"), post(recover))
         .route(&at("/accounts/{id}/disable"), post(disable))
         .route(&at("/accounts/{id}/enable"), post(enable))
+        .route(&at("/accounts/{id}/allow-recovery"), post(allow_recovery))
         .route(&at("/accounts/{id}/sessions/revoke"), post(revoke))
         .route(
             &at("/accounts/{id}/passkeys/{passkey}/remove"),
@@ -136,6 +137,16 @@ async fn disable(
     Json(Nothing {}): Json<Nothing>,
 ) -> Outcome {
     set_state(&admin, &id, AccountState::Disabled).await
+}
+
+async fn allow_recovery(
+    admin: Administrator,
+    Path(id): Path<String>,
+    Json(Nothing {}): Json<Nothing>,
+) -> Outcome {
+    let account = accounts::allow_recovery(&admin.acting(), &account(&id)?).await?;
+    admin.ask.catch_up().await;
+    answer(json!({ "allowed": account.id }))
 }
 
 async fn enable(

@@ -73,6 +73,7 @@ enum Done {
     SessionsEnded,
     SessionEnded,
     PasskeyRemoved,
+    RecoveryAllowed,
 }
 
 impl Done {
@@ -84,6 +85,9 @@ impl Done {
             Self::SessionEnded => "That session has ended.",
             Self::PasskeyRemoved => {
                 "The passkey was removed, and the sessions it had opened were ended."
+            }
+            Self::RecoveryAllowed => {
+                "Mails and backup codes sign in again, as far as the person has chosen."
             }
         }
     }
@@ -111,7 +115,7 @@ async fn account(
         own: admin.is(account.id),
         passkeys: shown.credentials.iter().map(words::passkey).collect(),
         by_email: words::by_email(ask.config(), account),
-        by_backup_codes: words::by_backup_codes(ask.config(), account),
+        by_backup_codes: words::by_backup_codes(ask.config(), account, shown.backup_codes),
         blocked_since: blocked_at.map(|at| at.for_people()),
         recoveries: recoveries::rows(&admin, &shown.recoveries).await?,
         sessions: shown.sessions.iter().map(words::session).collect(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Failure, Report};
 use crate::{
     admin::{
-        Acting, actor_name,
+        Acting, accounts, actor_name,
         recovery::{self, Asked, Grounds, Handover, Pending},
     },
     core::Core,
@@ -23,6 +23,8 @@ pub enum Recovery {
     Approve(Step),
     /// Print the link of an approved recovery, for whoever asked for it.
     Link(Step),
+    /// Let mails and backup codes sign in again after somebody said "this was not me".
+    Allow(Allow),
     /// List the recoveries whose link is still to be had.
     List,
 }
@@ -38,6 +40,16 @@ pub struct Issue {
     /// Why; recorded. May begin with lost-device:, broken-device:, passkey-gone: or no-other-way:
     #[arg(long, value_name = "TEXT")]
     reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Allow {
+    /// Whose: id, login name or address.
+    #[arg(long)]
+    account: String,
+    /// Who does it; recorded.
+    #[arg(long, value_name = "NAME")]
+    admin: String,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +79,17 @@ pub(super) async fn run(core: &Core, command: &Recovery) -> Result<Report, Failu
         Recovery::Link(step) => {
             let (acting, id) = step.read(core)?;
             Ok(show(&recovery::collect(&acting, id).await?))
+        }
+        Recovery::Allow(allow) => {
+            let acting = acting(core, &allow.admin)?;
+            let account = accounts::allow_recovery(&acting, &allow.account).await?;
+            Ok(Report {
+                text: format!(
+                    "Mails and backup codes sign {} in again, as far as the person has chosen.",
+                    account.login
+                ),
+                json: json!({ "allowed": account.id }),
+            })
         }
         Recovery::List => list(core).await,
     }

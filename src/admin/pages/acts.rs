@@ -47,6 +47,7 @@ enum Act {
     EndSessions,
     EndSession(SessionId),
     RemovePasskey(CredentialId),
+    AllowRecovery,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +98,7 @@ impl Act {
             "disable" => Ok(Self::Disable),
             "enable" => Ok(Self::Enable),
             "sign-out" => Ok(Self::EndSessions),
+            "allow-recovery" => Ok(Self::AllowRecovery),
             _ => Err(Refusal::NOT_FOUND),
         }
     }
@@ -114,7 +116,7 @@ impl Act {
     /// Whether another administrator has to do it to one's own account.
     const fn is_for_others_alone(&self) -> bool {
         match self {
-            Self::Disable | Self::Enable | Self::RemovePasskey(_) => true,
+            Self::Disable | Self::Enable | Self::RemovePasskey(_) | Self::AllowRecovery => true,
             Self::EndSessions | Self::EndSession(_) => false,
         }
     }
@@ -153,6 +155,14 @@ impl Act {
                 button: "Remove passkey",
                 hurts: true,
             },
+            Self::AllowRecovery => Words {
+                heading: "Allow mails and codes again?",
+                consequence: "Somebody said that a recovery was not them, so mails and backup codes sign nobody in. \
+                              Allow them once you have spoken to the person and know that their mailbox is their \
+                              own again. They are told.",
+                button: "Allow mails and codes",
+                hurts: false,
+            },
         }
     }
 
@@ -164,6 +174,7 @@ impl Act {
             Self::EndSessions => format!("{account}/sign-out"),
             Self::EndSession(id) => format!("{account}/sessions/{id}/end"),
             Self::RemovePasskey(id) => format!("{account}/passkeys/{id}/remove"),
+            Self::AllowRecovery => format!("{account}/allow-recovery"),
         }
     }
 }
@@ -202,7 +213,7 @@ async fn facts(
 ) -> Outcome<Vec<(&'static str, String)>> {
     let store = &admin.ask.core.store;
     match act {
-        Act::Disable | Act::Enable | Act::EndSessions => Ok(Vec::new()),
+        Act::Disable | Act::Enable | Act::EndSessions | Act::AllowRecovery => Ok(Vec::new()),
         Act::EndSession(id) => {
             let session = store.session(*id, admin.ask.now()).await?;
             let session = session.filter(|session| session.account == account.id);
@@ -250,6 +261,10 @@ async fn carry_out(admin: &Administrator, id: &str, act: &Act) -> Outcome {
         Act::RemovePasskey(id) => {
             passkeys::remove(&acting, &name, id).await?;
             "passkey-removed"
+        }
+        Act::AllowRecovery => {
+            accounts::allow_recovery(&acting, &name).await?;
+            "recovery-allowed"
         }
     };
     admin.ask.catch_up().await;

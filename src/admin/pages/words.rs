@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     core::Core,
     method::Method,
-    store::{Account, AccountState, Credential, SessionRecord, Standing},
+    store::{Account, AccountState, BackupCodes, Credential, SessionRecord, Standing},
     telemetry::audit::AuditRecord,
     web::{
         pages::{AdminPasskey, AdminRecord, AdminSession, FoundAccount},
@@ -111,11 +111,21 @@ pub(super) fn by_email(config: &Config, account: &Account) -> &'static str {
 }
 
 /// How many codes are left belongs here as well, once the store counts them.
-pub(super) fn by_backup_codes(config: &Config, account: &Account) -> &'static str {
+pub(super) fn by_backup_codes(
+    config: &Config,
+    account: &Account,
+    codes: Option<BackupCodes>,
+) -> String {
     if config.methods.backup_codes.is_none() {
-        "Not offered here"
-    } else {
-        way(account.recovery.by_backup_codes, account)
+        return "Not offered here".to_owned();
+    }
+    let way = way(account.recovery.by_backup_codes, account);
+    match codes {
+        None => "None made".to_owned(),
+        Some(codes) if codes.closed => {
+            "Closed by a hundred wrong ones in a row, until new ones are made".to_owned()
+        }
+        Some(codes) => format!("{way}; {} of {} left", codes.left, codes.total),
     }
 }
 

@@ -75,6 +75,13 @@ pub(super) async fn stop(
         "UPDATE account SET recovery_blocked_at = COALESCE(recovery_blocked_at, ?2) WHERE id = ?1",
     );
     step.execute(block.bind(stop.account).bind(at)).await?;
+    for close in [
+        "UPDATE recovery SET superseded = 1 WHERE account = ?1 AND spent_at IS NULL",
+        "UPDATE pairing SET refused_at = ?2 WHERE account = ?1 AND spent_at IS NULL AND refused_at IS NULL",
+    ] {
+        step.execute(sqlx::query(close).bind(stop.account).bind(at))
+            .await?;
+    }
     for mail in &stop.mails {
         outbox::add(&mut step, mail).await?;
     }
@@ -116,7 +123,9 @@ async fn spend(step: &mut Step, stop: &Stop, at: Timestamp) -> Result<Option<Sus
 }
 
 /// Freezes the suspect passkey and whatever grew from it: every passkey that was saved in the suspect sign-in,
-/// or in one that such a passkey opened. A thief who signs in anew and saves one more has not got further.
+/// or in one that such a passkey opened. A thief who signs in anew and saves one more has not got further. A
+/// passkey that still waits is part of a recovery that nobody has vouched for: it goes as well, whichever
+/// sign-in saved it.
 fn freeze<'a>(
     account: AccountId,
     suspect: &'a Suspect,
@@ -125,7 +134,7 @@ fn freeze<'a>(
 ) -> Statement<'a> {
     sqlx::query(
         "WITH RECURSIVE grown (id) AS (
-             SELECT id FROM credential WHERE account = ?1 AND (id = ?2 OR saved_in = ?3)
+             SELECT id FROM credential WHERE account = ?1 AND (id = ?2 OR saved_in = ?3 OR held_until > ?5)
              UNION
              SELECT later.id
              FROM grown JOIN session ON session.credential = grown.id

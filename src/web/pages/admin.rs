@@ -58,7 +58,7 @@ pub struct AdminAccount<'a> {
     /// Whether a mail signs in, in words.
     pub by_email: &'static str,
     /// Whether backup codes sign in, in words.
-    pub by_backup_codes: &'static str,
+    pub by_backup_codes: String,
     /// Since when recovery by mail and codes is blocked.
     pub blocked_since: Option<String>,
     /// Recoveries whose link is still to be had.

@@ -642,7 +642,7 @@ fn admin_account<'a>(frame: Frame<'a>, value: &'a str, own: bool) -> AdminAccoun
             standing: Some(value.to_owned()),
         }],
         by_email: "May sign in",
-        by_backup_codes: "Not offered here",
+        by_backup_codes: "Not offered here".to_owned(),
         blocked_since: Some("3 March 2026".to_owned()),
         recoveries: open_recoveries(value),
         sessions: vec![AdminSession {
