@@ -680,6 +680,63 @@ async fn an_approval_that_comes_a_day_late_is_over() {
     assert!(!list.text().contains(ANN));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_is_allowed_again_on_the_page_by_the_api_and_at_the_command_line() {
+    let gateway = administered().await;
+    let root = administrator(&gateway, ROOT).await;
+    gateway.enrolled(ANN).await;
+    assert!(!is_blocked(&gateway));
+    let page = account(&gateway, ANN, "");
+
+    block(&gateway).await;
+    assert!(is_blocked(&gateway));
+    let shown = root.open(&page).await.text();
+    assert!(shown.contains("Blocked since"), "{shown}");
+    assert!(shown.contains("None made"), "{shown}");
+    let done = act(&root, &account(&gateway, ANN, "/allow-recovery"), &[]).await;
+    assert!(done.status.is_redirection(), "{}", done.text());
+    assert!(!is_blocked(&gateway));
+    let record = record_of(&gateway, ANN, "recovery_allowed");
+    assert!(record["actor"]["administrator"].is_string(), "{record}");
+    assert!(!root.open(&page).await.text().contains("Blocked since"));
+
+    block(&gateway).await;
+    let token = root.open(&page).await.form_token();
+    let path = format!(
+        "/.gatehouse/admin/api/accounts/{}/allow-recovery",
+        id_of(&gateway, ANN)
+    );
+    assert_eq!(root.post_json(&token, &path, &json!({})).await.status, 200);
+    assert!(!is_blocked(&gateway));
+
+    block(&gateway).await;
+    let allow = ["recovery", "allow", "--account", ANN, "--admin", "root"];
+    assert_eq!(gateway.command(&allow).code, 0);
+    assert!(!is_blocked(&gateway));
+
+    // Nobody does it to their own account here: their passkey does, on the account page.
+    let own = account(&gateway, ROOT, "/allow-recovery");
+    assert_eq!(root.open(&own).await.status, 403);
+}
+
+fn is_blocked(gateway: &Gateway) -> bool {
+    !shown(gateway, ANN)["account"]["recovery"]["blocked_at"].is_null()
+}
+
+/// Somebody says "this was not me" of a recovery link for Ann.
+async fn block(gateway: &Gateway) {
+    gateway.recovery_link(ANN);
+    let told = loop {
+        let mail = gateway.mailbox.next(ANN).await;
+        if mail.subject.contains("recovery link") {
+            break mail;
+        }
+    };
+    let link = told.text.lines().find(|line| line.contains("/not-me?"));
+    let said = crate::not_me::say(&gateway.person(), link.expect("it can be said").trim()).await;
+    assert_eq!(said.status, 200, "{}", said.text());
+}
+
 // ── the API ────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test(flavor = "multi_thread")]

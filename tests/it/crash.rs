@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::harness::{Gateway, Person, page::Reply, process::Process};
+use crate::{
+    harness::{Gateway, Person, page::Reply, process::Process},
+    pairing,
+};
 
 const ANN: &str = "ann@example.com";
 const AT_ONCE: usize = 50;
@@ -110,4 +113,56 @@ async fn a_mails_link_gives_one_session_across_a_kill() {
         page: Arc::new(page),
     };
     survives(&mut gateway, &proof, "email").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_code_gives_one_session_across_a_kill() {
+    let mut gateway = Gateway::start().await;
+    let ann = gateway.enrolled(ANN).await;
+    let code = ann.make_backup_codes().await.remove(0);
+    let back = gateway.person();
+    let page = back.open("/.gatehouse/recover/code").await;
+    let proof = Proof {
+        fields: vec![
+            ("name", ANN.to_owned()),
+            ("code", code),
+            ("return_to", "/".to_owned()),
+        ],
+        action: "/.gatehouse/recover/code",
+        person: Arc::new(back),
+        page: Arc::new(page),
+    };
+    survives(&mut gateway, &proof, "backup_code").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_link_gives_one_session_across_a_kill() {
+    let mut gateway = Gateway::start().await;
+    gateway.enrolled(ANN).await;
+    let link = gateway.recovery_link(ANN);
+    let back = gateway.person();
+    let page = back.open(&link).await;
+    let proof = Proof {
+        fields: vec![("token", page.input("token").expect("a button"))],
+        action: "/.gatehouse/recover/link",
+        person: Arc::new(back),
+        page: Arc::new(page),
+    };
+    survives(&mut gateway, &proof, "recovery").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_pairing_gives_one_session_across_a_kill() {
+    let mut gateway = Gateway::start().await;
+    let mut ann = gateway.enrolled(ANN).await;
+    let laptop = gateway.person();
+    pairing::approved(&mut ann, &laptop).await;
+    let page = laptop.open("/.gatehouse/pair").await;
+    let proof = Proof {
+        fields: Vec::new(),
+        action: "/.gatehouse/pair/finish",
+        person: Arc::new(laptop),
+        page: Arc::new(page),
+    };
+    survives(&mut gateway, &proof, "pairing").await;
 }

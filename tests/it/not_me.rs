@@ -47,6 +47,25 @@ async fn opening_the_link_changes_nothing_and_saying_it_stops_the_thief() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn saying_it_of_a_recovery_link_makes_the_link_worthless() {
+    let gateway = gateway().await;
+    let ann = gateway.enrolled(ANN).await;
+    gateway.mailbox.next(ANN).await;
+    let link = gateway.recovery_link(ANN);
+    let caller = gateway.person();
+    assert_eq!(caller.open(&link).await.status, 200);
+    let told = gateway.mailbox.next(ANN).await;
+    assert!(told.subject.contains("recovery link"), "{}", told.subject);
+    let report = told
+        .text
+        .lines()
+        .find(|line| line.contains(NOT_ME))
+        .expect("it can be said");
+    assert_eq!(say(&ann, report.trim()).await.status, 200);
+    assert_eq!(caller.open(&link).await.status, 410);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn person_and_administrators_are_told() {
     let gateway = gateway().await;
     gateway.invite(OPS, &["--group", "ops"]);
@@ -411,7 +430,7 @@ fn not_me(id: &str) -> String {
     format!("/.gatehouse/account/passkeys/{id}/not-me")
 }
 
-async fn say(person: &Person, link: &str) -> Reply {
+pub async fn say(person: &Person, link: &str) -> Reply {
     let page = person.open_link(link).await;
     let token = page.input("token").expect("a token");
     person.submit(&page, NOT_ME, &[("token", &token)]).await

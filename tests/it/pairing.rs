@@ -100,6 +100,14 @@ async fn approve(person: &mut Person, page: &Reply, number: &str) -> Reply {
     confirm(person, &check).await
 }
 
+/// Has `ann` let `laptop` in, up to its fetching of the session.
+pub async fn approved(ann: &mut Person, laptop: &Person) {
+    let shown = ask(laptop).await;
+    let page = ann.open(&shown.link).await;
+    let done = approve(ann, &page, &shown.number).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+}
+
 /// What the page of the device that asks does once it is let in.
 async fn finish(person: &Person) -> Reply {
     let page = person.open("/.gatehouse/pair").await;

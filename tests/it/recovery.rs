@@ -137,6 +137,44 @@ async fn two_different_proofs_in_one_browser_add_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_code_and_a_mail_recover_together_and_their_passkey_waits() {
+    let gateway = gateway(&format!("{TWO_PROOFS}\n{HOLD}")).await;
+    let ann = gateway.enrolled(ANN).await;
+    let codes = ann.make_backup_codes().await;
+    let mut back = gateway.person();
+    back.enter_backup_code(ANN, &codes[0]).await;
+    assert_one_more_proof(&back).await;
+    let page = back.open(ENROL).await.text();
+    assert!(page.contains("/.gatehouse/recover/email"), "{page}");
+    assert!(!page.contains("/.gatehouse/recover/code"), "{page}");
+    by_mail(&gateway, &back, "/").await;
+    assert_eq!(back.enrol(None, "/").await.status, 200);
+    assert_eq!(back.session_kind().await, "restricted");
+    assert_eq!(ann.session_kind().await, "full", "not recovered yet");
+    gateway.after(31);
+    back.sign_in("/").await;
+    assert_eq!(back.session_kind().await, "full");
+    assert_eq!(ann.session_kind().await, "none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_link_is_a_proof_like_another() {
+    let gateway = gateway(TWO_PROOFS).await;
+    let ann = gateway.enrolled(ANN).await;
+    let codes = ann.make_backup_codes().await;
+    let mut back = gateway.person();
+    let link = gateway.recovery_link(ANN);
+    let page = back.open(&link).await;
+    let token = page.input("token").expect("a button");
+    back.submit(&page, "/.gatehouse/recover/link", &[("token", &token)])
+        .await;
+    assert_one_more_proof(&back).await;
+    back.enter_backup_code(ANN, &codes[0]).await;
+    assert_eq!(back.enrol(None, "/").await.status, 200);
+    assert_eq!(back.session_kind().await, "full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recovered_passkey_waits_and_its_owner_can_tell() {
     let gateway = gateway(HOLD).await;
     let ann = gateway.enrolled(ANN).await;
@@ -336,7 +374,11 @@ async fn an_invitation_is_no_way_round() {
 
     let another = gateway.command(&["account", "invite", "--email", ANN]);
     assert_eq!(another.code, 1, "{another:?}");
-    assert!(another.stderr.contains("has had passkeys; use recovery"));
+    assert!(
+        another
+            .stderr
+            .contains("has had passkeys; use `gatehouse recovery issue`")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

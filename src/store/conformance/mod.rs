@@ -107,6 +107,7 @@ macro_rules! rules {
             addresses::an_address_is_proved_for_one_account_once_and_in_time
             addresses::an_address_of_another_account_is_not_taken
             reports::a_report_stops_what_it_names_and_all_that_grew_from_it
+            reports::a_report_stops_every_passkey_that_waits
             reports::a_report_is_said_once_and_of_its_own_account
             reports::a_report_without_a_passkey_stops_its_sign_in
             reports::a_frozen_passkey_opens_nothing_even_if_it_was_the_only_one

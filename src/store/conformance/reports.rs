@@ -200,6 +200,23 @@ pub(crate) async fn a_report_stops_what_it_names_and_all_that_grew_from_it(place
     }
 }
 
+pub(crate) async fn a_report_stops_every_passkey_that_waits(place: &impl Place) {
+    let store = place.open().await;
+    let ann = saved_account(&*store, "ann").await;
+    let bob = saved_account(&*store, "bob").await;
+    let (first, _, report) = recovery_by_a_thief(&*store, ann.id).await;
+    let (second, of_second, _) = recovery_by_a_thief(&*store, ann.id).await;
+    let (of_bob, _, _) = recovery_by_a_thief(&*store, bob.id).await;
+    let stopped = store
+        .stop(&stop_by(&report), &record_of(ann.id, NOW.later(5)))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(names(&stopped), sorted(&[&first, &second]));
+    assert!(!is_alive(&*store, &of_second).await);
+    assert!(!is_frozen(&*store, &of_bob).await);
+}
+
 pub(crate) async fn a_report_is_said_once_and_of_its_own_account(place: &impl Place) {
     let (store, neighbour) = (place.open().await, place.open().await);
     let ann = saved_account(&*store, "ann").await;

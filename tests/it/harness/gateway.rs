@@ -124,6 +124,17 @@ impl Gateway {
         token.to_owned()
     }
 
+    /// Has an administrator at the command line issue a recovery link; gives its path and query.
+    pub fn recovery_link(&self, email: &str) -> String {
+        let admin = ["--admin", "root", "--reason", "lost-device", "--json"];
+        let issue = [&["recovery", "issue", "--account", email], &admin[..]].concat();
+        let issued = self.command(&issue).json();
+        let link = issued["link"].as_str().expect("the link is printed");
+        link.strip_prefix(&self.origin)
+            .expect("a link to this gateway")
+            .to_owned()
+    }
+
     /// Issues a session to an invited account at the command line; gives the cookie's value.
     pub fn session(&self, email: &str, access: &str) -> String {
         let issued = self.command(&[
