@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Dependencies point downward: `cli`, `demo`, `server` → `gateway` → `sign_in`, `account`, `admin` → `web` →
-//! `notice`, `core`, `snapshot`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`, `policy` → `store` →
-//! `id`, `secret`, `clock` and the other small types.
+//! `notice`, `core`, `snapshot`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`,
+//! `policy` → `store` → `id`, `secret`, `backup_code`, `clock` and the other small types.
 
 pub mod account;
 pub mod admin;

@@ -221,6 +221,11 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
     let method = offered(&ask)?;
     pay(&ask, Attempt::Redemption)?;
     let flow = Flow::of(&ask, &headers).ok_or(Refusal::LINK_OVER)?;
+    // Whoever guesses from many networks gets no further; the link in the mail is not held up by it.
+    ask.core
+        .limits
+        .charge_account(Attempt::Redemption, flow.email.as_str())
+        .map_err(|_| Refusal::THROTTLED)?;
     let code = code_digest(&ask, flow.attempt, &digits(&form.code));
     let closing = ask
         .caller

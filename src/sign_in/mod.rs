@@ -5,6 +5,7 @@
 
 pub mod backup_code;
 mod ceremony;
+mod confirmation;
 pub mod email;
 pub mod enrolment;
 pub mod lost_passkey;

@@ -12,14 +12,15 @@ use serde::Deserialize;
 use super::{
     Proof, Verified,
     ceremony::{Ceremony, Kind},
+    confirmation::{self, Checked},
     enrolment, passkey, record, start_session,
 };
 use crate::{
     core::Core,
-    relying_party::{AssertionAnswer, Confirmation, PasskeyError, named_credential, named_user},
+    relying_party::{AssertionAnswer, Confirmation},
     session::Visit,
-    store::{Credential, Spend, Standing},
-    telemetry::audit::{AuditEvent, Refusal as Reason},
+    store::Spend,
+    telemetry::audit::AuditEvent,
     web::{
         ask::{Ask, Json, Query},
         error::{Outcome, Refusal},
@@ -45,7 +46,7 @@ async fn page(ask: Ask, Query(destination): Query<passkey::Destination>) -> Outc
         return Ok(Redirect::to(&return_to.on(passkey::PATH)).into_response());
     };
     // A restricted session has no passkey to show, and an account without a good one has none to be asked for.
-    if visit.claims.restricted || usable(&ask, visit).await?.is_empty() {
+    if visit.claims.restricted || confirmation::usable(&ask, visit).await?.is_empty() {
         return Ok(Redirect::to(&return_to.on(enrolment::PATH)).into_response());
     }
     ask.page(&StepUp {
@@ -57,16 +58,11 @@ async fn page(ask: Ask, Query(destination): Query<passkey::Destination>) -> Outc
 async fn start(ask: Ask, Json(passkey::Opening {}): Json<passkey::Opening>) -> Outcome {
     passkey::pay(&ask)?;
     let visit = full_session(&ask)?;
-    let own = usable(&ask, visit).await?;
+    let own = confirmation::usable(&ask, visit).await?;
     if own.is_empty() {
         return Err(Refusal::NOT_OFFERED);
     }
-    let (public_key, confirmation) = ask
-        .snapshot
-        .relying_party
-        .begin_confirmation(&own)
-        .map_err(passkey::broken)?;
-    passkey::begin(&ask, Kind::StepUp, public_key, confirmation)
+    confirmation::begin(&ask, Kind::StepUp, &own)
 }
 
 #[derive(Deserialize)]
@@ -88,19 +84,13 @@ async fn finish(ask: Ask, Json(form): Json<Finish>) -> Outcome {
         ask.now(),
     )
     .ok_or(Refusal::CEREMONY_OVER)?;
-    let credential = own_credential(&ask, visit, &form.credential).await?;
-    let answer = ask.snapshot.relying_party.finish_confirmation(
-        &form.credential,
-        &ceremony.state,
-        &credential,
-    );
-    let used = match answer {
-        Ok(used) => used,
-        Err(PasskeyError::NotVerified(cause)) => {
-            tracing::info!(request_id = %ask.caller.request_id, %cause, "a step-up does not verify");
-            return Err(refuse(&ask, visit, Reason::NotVerified).await);
+    let used = match confirmation::check(&ask, visit, &form.credential, &ceremony.state).await? {
+        Checked::By(used) => used,
+        Checked::Refused(reason) => {
+            let event = AuditEvent::StepUpRefused { reason };
+            record(&ask, Some(&visit.account), event).await;
+            return Err(Refusal::PASSKEY_NOT_VERIFIED);
         }
-        Err(error @ PasskeyError::Unreadable) => return Err(passkey::broken(error)),
     };
     let verified = Verified {
         account: (*visit.account).clone(),
@@ -124,39 +114,4 @@ fn full_session(ask: &Ask) -> Outcome<&Visit> {
         return Err(Refusal::SIGN_IN_FIRST);
     }
     Ok(visit)
-}
-
-/// The account's passkeys that may confirm something: neither one that waits nor a frozen one does.
-async fn usable(ask: &Ask, visit: &Visit) -> Outcome<Vec<Credential>> {
-    let mut own = ask.core.store.credentials(visit.account.id).await?;
-    own.retain(|credential| credential.standing.is_good());
-    Ok(own)
-}
-
-/// The passkey that answered, if it is this account's and good.
-async fn own_credential(ask: &Ask, visit: &Visit, answer: &AssertionAnswer) -> Outcome<Credential> {
-    let id = named_credential(answer).ok_or(Refusal::MALFORMED)?;
-    let credential = ask.core.store.credential(&id).await?;
-    let Some(credential) = credential.filter(|credential| credential.account == visit.account.id)
-    else {
-        return Err(refuse(ask, visit, Reason::ForeignCredential).await);
-    };
-    if named_user(answer).is_some_and(|user| user != visit.account.user_handle) {
-        return Err(refuse(ask, visit, Reason::ForeignCredential).await);
-    }
-    match credential.standing {
-        Standing::Good => Ok(credential),
-        Standing::Held { .. } => Err(refuse(ask, visit, Reason::Held).await),
-        Standing::Frozen { .. } => Err(refuse(ask, visit, Reason::Frozen).await),
-    }
-}
-
-async fn refuse(ask: &Ask, visit: &Visit, reason: Reason) -> Refusal {
-    record(
-        ask,
-        Some(&visit.account),
-        AuditEvent::StepUpRefused { reason },
-    )
-    .await;
-    Refusal::PASSKEY_NOT_VERIFIED
 }

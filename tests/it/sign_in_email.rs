@@ -219,6 +219,24 @@ async fn pressing_many_times_at_once_gives_exactly_one_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn codes_for_one_address_are_throttled_and_its_link_is_not() {
+    let gateway = gateway_with_ann().await;
+    for _ in 0..2 {
+        let guesser = gateway.person();
+        ask(&gateway, &guesser, "/").await;
+        for _ in 0..5 {
+            assert_eq!(guesser.enter_code("00000000").await.status, 422);
+        }
+    }
+    let ann = gateway.person();
+    let (_, mail) = ask(&gateway, &ann, "/").await;
+    assert_eq!(ann.enter_code(&mail.code()).await.status, 429);
+    let page = ann.open_link(&mail.link()).await;
+    let done = ann.confirm_link(&page).await;
+    assert!(done.session_cookie().is_some(), "{}", done.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_address_gets_the_same_answer_and_no_mail() {
     let gateway = gateway_with_ann().await;
     let (known, unknown) = (gateway.person(), gateway.person());

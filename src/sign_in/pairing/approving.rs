@@ -18,16 +18,17 @@ use crate::{
     id::PairingId,
     limit::Attempt,
     mail::Happening,
-    relying_party::{AssertionAnswer, Confirmation, PasskeyError, named_credential, named_user},
+    relying_party::{AssertionAnswer, Confirmation},
     secret::{Purpose, Token},
     session::Visit,
     sign_in::{
         ceremony::{Ceremony, Kind},
+        confirmation::{self, Checked},
         passkey, record,
     },
     store::{
-        Approved, Claimed, Credential, CredentialUse, PairingApproval, PairingClaim, PairingKey,
-        PairingStanding, Standing, Suspect,
+        Approved, Claimed, CredentialUse, PairingApproval, PairingClaim, PairingKey,
+        PairingStanding, Suspect,
     },
     telemetry::audit::{AuditEvent, Refusal as Reason},
     web::{
@@ -234,17 +235,11 @@ async fn start(ask: Ask, Json(form): Json<Start>) -> Outcome {
     let pairing = own(&ask, visit, &form.pairing).await?;
     let seen = |pairing: &Pairing| pairing.standing(ask.now()) == PairingStanding::Seen;
     let pairing = pairing.filter(seen).ok_or(OVER)?;
-    let mut passkeys = ask.core.store.credentials(visit.account.id).await?;
-    passkeys.retain(|credential| credential.standing == Standing::Good);
+    let passkeys = confirmation::usable(&ask, visit).await?;
     if passkeys.is_empty() {
         return Err(Refusal::PAIRING_NEEDS_FULL);
     }
-    let (public_key, confirmation) = ask
-        .snapshot
-        .relying_party
-        .begin_confirmation(&passkeys)
-        .map_err(passkey::broken)?;
-    passkey::begin(&ask, Kind::Pairing(pairing.id), public_key, confirmation)
+    confirmation::begin(&ask, Kind::Pairing(pairing.id), &passkeys)
 }
 
 #[derive(Deserialize)]
@@ -321,28 +316,12 @@ async fn checked(
     answer: &AssertionAnswer,
     confirmation: &Confirmation,
 ) -> Outcome<CredentialUse> {
-    let id = named_credential(answer).ok_or(Refusal::MALFORMED)?;
-    let own = |credential: &Credential| {
-        credential.account == visit.account.id
-            && credential.standing == Standing::Good
-            && named_user(answer).is_none_or(|user| user == visit.account.user_handle)
-    };
-    let Some(credential) = ask.core.store.credential(&id).await?.filter(own) else {
-        refused(ask, visit, Reason::ForeignCredential).await;
-        return Err(Refusal::PASSKEY_NOT_VERIFIED);
-    };
-    match ask
-        .snapshot
-        .relying_party
-        .finish_confirmation(answer, confirmation, &credential)
-    {
-        Ok(used) => Ok(used),
-        Err(PasskeyError::NotVerified(cause)) => {
-            tracing::info!(request_id = %ask.caller.request_id, %cause, "a passkey check for a pairing does not verify");
-            refused(ask, visit, Reason::NotVerified).await;
+    match confirmation::check(ask, visit, answer, confirmation).await? {
+        Checked::By(used) => Ok(used),
+        Checked::Refused(reason) => {
+            refused(ask, visit, reason).await;
             Err(Refusal::PASSKEY_NOT_VERIFIED)
         }
-        Err(error @ PasskeyError::Unreadable) => Err(passkey::broken(error)),
     }
 }
 

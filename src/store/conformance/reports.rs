@@ -332,7 +332,7 @@ pub(crate) async fn whoever_stops_another_passkey_keeps_session_and_passkey(plac
     // Somebody at the unlocked screen saves one, in the very sign-in that the person's own was saved in.
     let (suspect, of_suspect) = saved_in(&*store, &first).await;
     let kept = opened_with(&*store, &own).await;
-    let (_, restricted, _) = recovery_by_a_thief(&*store, ann.id).await;
+    let (held, restricted, _) = recovery_by_a_thief(&*store, ann.id).await;
     let stop_in = |session: &SessionRecord, suspect: &Credential| Stop {
         account: ann.id,
         ground: StopGround::Session {
@@ -353,7 +353,8 @@ pub(crate) async fn whoever_stops_another_passkey_keeps_session_and_passkey(plac
     assert_eq!(Snapshot::of(&*store).await, before);
 
     let stopped = store.stop(&stop_in(&kept, &suspect), &record(NOW)).await;
-    assert_eq!(names(&stopped.unwrap().unwrap()), sorted(&[&suspect]));
+    let stopped = stopped.unwrap().unwrap();
+    assert_eq!(names(&stopped), sorted(&[&suspect, &held]));
     assert!(is_alive(&*store, &kept).await && !is_frozen(&*store, &own).await);
     assert!(!is_alive(&*store, &of_suspect).await && !is_alive(&*store, &restricted).await);
     let again = store.stop(&stop_in(&kept, &suspect), &record(NOW)).await;
