@@ -108,7 +108,9 @@ impl Claims {
         }
     }
 
-    /// Whether this is a full session with a passkey check fresh enough to change what opens the account.
+    /// Whether this is a full session with a passkey check of the last five minutes: what it takes to change the
+    /// ways into an account. Whoever finds an unlocked screen or steals a cookie must not be able to plant a key
+    /// of their own. A restricted session never counts: the passkey that opened it is still waiting.
     pub fn has_fresh_passkey_check(&self, now: Timestamp) -> bool {
         let checked_at = self.passkey_checked_at();
         !self.restricted && checked_at.is_some_and(|checked_at| now.since(checked_at) <= FRESH)

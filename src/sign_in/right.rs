@@ -84,7 +84,7 @@ pub fn right_to_save(asking: &Asking<'_>) -> Result<Right, Lack> {
     if account.enrolled_at.is_none() {
         return Ok(Right::First);
     }
-    if passkey_checked_lately(claims, now) || claims.via == Method::Pairing {
+    if claims.has_fresh_passkey_check(now) || claims.via == Method::Pairing {
         return Ok(Right::Add);
     }
     // Who has shown a passkey in this session can show it again, which takes away nothing.
@@ -100,23 +100,6 @@ pub fn right_to_save(asking: &Asking<'_>) -> Result<Right, Lack> {
         Err(Lack::OneMoreProof { given })
     }
 }
-
-/// Whether a passkey was checked in this session within the last five minutes: what it takes to change the
-/// ways into an account. Whoever finds an unlocked screen or steals a cookie must not be able to plant a key
-/// of their own. A restricted session never counts: the passkey that opened it is still waiting.
-pub fn passkey_checked_lately(claims: &Claims, now: Timestamp) -> bool {
-    let checked_at = match claims.via {
-        Method::Passkey => claims.stepped_up_at.max(Some(claims.authenticated_at)),
-        Method::Email
-        | Method::BackupCode
-        | Method::Recovery
-        | Method::Pairing
-        | Method::Operator => claims.stepped_up_at,
-    };
-    !claims.restricted && checked_at.is_some_and(|checked_at| now.since(checked_at) <= FRESH)
-}
-
-const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// How long after a sign-in that gave a full session its proof still counts towards a recovery. A restricted
 /// session is good for little else, so there it counts throughout.
