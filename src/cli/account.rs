@@ -13,7 +13,7 @@ use crate::{
     core::Core,
     email_address::EmailAddress,
     id::CredentialId,
-    store::{Account as Stored, AccountState, is_group},
+    store::{Account as Stored, AccountState, Standing, is_group},
 };
 
 /// What to do with accounts.
@@ -227,9 +227,25 @@ fn show(shown: &Shown) -> Report {
         } else {
             "device-bound"
         };
+        let standing = match credential.standing {
+            Standing::Good => String::new(),
+            Standing::Held { until } => format!("  waits until {until}"),
+            Standing::Frozen { since } => format!("  stopped {since}"),
+        };
         text.push(format!(
-            "passkey  {}  {}  {kind}  saved {}",
+            "passkey  {}  {}  {kind}  saved {}{standing}",
             credential.id, credential.label, credential.created_at
+        ));
+    }
+    if let Some(codes) = shown.backup_codes {
+        let closed = if codes.closed {
+            "  closed by too many wrong ones"
+        } else {
+            ""
+        };
+        text.push(format!(
+            "codes    {} of {} left  made {}{closed}",
+            codes.left, codes.total, codes.made_at
         ));
     }
     for session in &shown.sessions {

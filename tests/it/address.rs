@@ -71,6 +71,28 @@ async fn a_new_address_is_confirmed_by_its_code_and_four_wrong_ones_are_forgiven
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_an_address_gets_its_first_one() {
+    let gateway = Gateway::start().await;
+    let invited = gateway.command(&["account", "invite", "--login", "ann", "--json"]);
+    let link = invited.json()["link"].as_str().unwrap().to_owned();
+    let (_, invitation) = link.split_once("invitation=").unwrap();
+    let mut ann = gateway.person();
+    ann.enrol(Some(invitation), "/").await;
+    assert_eq!(gateway.command(&["account", "show", ANN]).code, 1);
+    let page = ann.open("/.gatehouse/account").await.text();
+    assert!(page.contains("Add email"), "{page}");
+    ann.step_up("/").await;
+    ask(&ann, ANN).await;
+    let page = ann.open_link(&gateway.mailbox.next(ANN).await.link()).await;
+    assert!(confirm(&ann, &page).await.leads_to("/.gatehouse/account"));
+    let shown = shown(&gateway);
+    assert_eq!(shown["account"]["login"], "ann");
+    assert_eq!(address(&gateway), ANN);
+    let told = gateway.mailbox.next(ANN).await;
+    assert!(told.subject.contains("address"), "{}", told.subject);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn five_wrong_codes_end_code_and_link() {
     let gateway = Gateway::start().await;
     let ann = ann(&gateway).await;
