@@ -1,0 +1,16 @@
+//! The data that the store takes and gives.
+
+mod account;
+mod credential;
+mod email;
+mod feed;
+mod outbox;
+mod pairing;
+mod recovery;
+mod report;
+mod session;
+
+pub use self::{
+    account::*, credential::*, email::*, feed::*, outbox::*, pairing::*, recovery::*, report::*,
+    session::*,
+};
