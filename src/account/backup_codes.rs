@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::ways_back::{self, detour};
+use super::ways_back::detour;
 use crate::{
     backup_code::BackupCode,
     clock::Timestamp,
@@ -19,6 +19,7 @@ use crate::{
     mail::Happening,
     secret::Digest,
     session::Visit,
+    sign_in::reminder,
     store::{BackupCodes, Suspect},
     telemetry::audit::AuditEvent,
     web::{
@@ -59,7 +60,7 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         frame: ask.frame(),
         return_to: ReturnTo::parse(&query.return_to).as_str(),
         count: method.count,
-        state: ways_back::read(&ask, account).await?.codes,
+        state: reminder::read(&ask, account).await?.codes,
         older_made: older.map(|codes| codes.made_at.for_people()),
         older_left: older.map_or(0, |codes| codes.left),
         older: &mark(older),

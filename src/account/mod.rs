@@ -2,13 +2,11 @@
 
 pub mod address;
 mod address_flow;
-pub mod alert;
 pub mod allow_recovery;
 pub mod backup_codes;
 pub mod not_me;
 pub mod overview;
 pub mod passkeys;
-pub mod reminder;
 pub mod session_state;
 pub mod sign_out;
 pub mod ways_back;
@@ -23,7 +21,6 @@ use crate::core::Core;
 pub fn router() -> Router<Arc<Core>> {
     Router::new()
         .merge(address::router())
-        .merge(alert::router())
         .merge(allow_recovery::router())
         .merge(not_me::router())
         .merge(overview::router())
@@ -32,5 +29,4 @@ pub fn router() -> Router<Arc<Core>> {
         .merge(sign_out::router())
         .merge(ways_back::router())
         .merge(backup_codes::router())
-        .merge(reminder::router())
 }

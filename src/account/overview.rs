@@ -11,13 +11,13 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use super::{address, alert, not_me};
+use super::{address, not_me};
 use crate::{
     clock::Timestamp,
     core::Core,
     id::SessionId,
     session::Visit,
-    sign_in::passkey,
+    sign_in::{alert, passkey},
     store::{Account, Credential, SessionRecord, Standing},
     telemetry::audit::AuditEvent,
     ways_back::WaysBack,

@@ -10,13 +10,13 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{overview, ways_back};
+use super::overview;
 use crate::{
     core::Core,
     id::CredentialId,
     mail::Happening,
     session::Visit,
-    sign_in::{passkey, step_up},
+    sign_in::{passkey, reminder, step_up},
     store::{Credential, CredentialRemoval, Suspect},
     telemetry::audit::AuditEvent,
     ways_back::ByEmail,
@@ -109,7 +109,7 @@ async fn ask_to_remove(ask: Ask, Path(id): Path<String>) -> Outcome {
         return Ok(Redirect::to(&here.on(step_up::PATH)).into_response());
     }
     let (credential, last) = own(&ask, visit, &id).await?;
-    let ways = ways_back::read(&ask, &visit.account).await?;
+    let ways = reminder::read(&ask, &visit.account).await?;
     ask.page(&RemovePasskey {
         frame: ask.frame(),
         id: &credential.id.to_string(),

@@ -14,10 +14,9 @@ use super::overview;
 use crate::{
     core::Core,
     mail::Happening,
-    sign_in::{enrolment, passkey, step_up},
-    store::{Account, RecoveryChoice, Result, Suspect},
+    sign_in::{enrolment, passkey, reminder, step_up},
+    store::{Account, RecoveryChoice, Suspect},
     telemetry::audit::AuditEvent,
-    ways_back::WaysBack,
     web::{
         ask::{Ask, Form, Query},
         error::{Outcome, Refusal},
@@ -31,13 +30,6 @@ const PATH: &str = "/.gatehouse/account/ways-back";
 /// The choice, and the page that asks once more after a passkey check.
 pub fn router() -> Router<Arc<Core>> {
     Router::new().route(PATH, get(ask_again).post(choose))
-}
-
-/// The ways back into an account.
-pub async fn read(ask: &Ask, account: &Account) -> Result<WaysBack> {
-    let passkeys = ask.core.store.credentials(account.id).await?;
-    let codes = ask.core.store.backup_codes(account.id).await?;
-    Ok(WaysBack::of(ask.config(), account, &passkeys, codes))
 }
 
 /// A way that a person switches.
@@ -126,7 +118,7 @@ async fn ask_again(ask: Ask, Query(wish): Query<Wish>) -> Outcome {
         switch: wish.switch.name(),
         by_email: wish.way == Way::Email,
         on: wish.switch == Switch::On,
-        lack: read(&ask, &then).await?.lack(),
+        lack: reminder::read(&ask, &then).await?.lack(),
     })
 }
 

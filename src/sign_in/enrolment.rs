@@ -15,13 +15,12 @@ use serde::Deserialize;
 use super::{
     Proof, Verified,
     ceremony::{Ceremony, Kind},
-    lost_passkey, passkey, record,
+    lost_passkey, passkey, record, reminder,
     right::{Lack, Right},
     saver::Saver,
     start_session, step_up,
 };
 use crate::{
-    account::ways_back,
     clock::Timestamp,
     core::Core,
     limit::Attempt,
@@ -275,7 +274,7 @@ async fn saved(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         only_one: good.count() == 1,
         pairing: ask.config().methods.pairing,
         wants_codes: !visit.claims.restricted
-            && ways_back::read(&ask, &visit.account).await?.wants_codes(),
+            && reminder::read(&ask, &visit.account).await?.wants_codes(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! A method ends with a [`Verified`], which only the files of this module can make; [`start_session`]
 //! spends the proof and plants the session in one step of the store. Start reading there, then [`passkey`].
 
+pub mod alert;
 pub mod backup_code;
 mod ceremony;
 mod confirmation;
@@ -12,6 +13,7 @@ pub mod lost_passkey;
 pub mod pairing;
 pub mod passkey;
 pub mod recovery;
+pub mod reminder;
 pub mod right;
 mod saver;
 pub mod step_up;
@@ -27,7 +29,6 @@ use serde_json::json;
 
 use self::right::Right;
 use crate::{
-    account::alert,
     clock::Timestamp,
     config::Grant,
     core::Core,
@@ -51,6 +52,8 @@ use crate::{
 pub fn router() -> Router<Arc<Core>> {
     Router::new()
         .merge(passkey::router())
+        .merge(alert::router())
+        .merge(reminder::router())
         .merge(email::router())
         .merge(backup_code::router())
         .merge(enrolment::router())

@@ -13,10 +13,9 @@ use serde_json::Value;
 use super::{
     Proof, Verified, after_sign_in,
     ceremony::{Ceremony, Kind},
-    refused, start_session,
+    refused, reminder, start_session,
 };
 use crate::{
-    account::reminder,
     core::Core,
     limit::Attempt,
     method::Method,

@@ -10,11 +10,11 @@ use axum::{
 };
 use serde::Deserialize;
 
+use super::{enrolment, passkey};
 use crate::{
     clock::Timestamp,
     core::Core,
     id::AccountId,
-    sign_in::{enrolment, passkey},
     store::{AccountKey, Credential, Standing, StoreError},
     web::{
         ask::{Ask, Query},
@@ -75,7 +75,7 @@ pub async fn is_due(ask: &Ask, account: AccountId) -> bool {
 }
 
 /// What an account shows of a takeover.
-pub(super) fn takeover(blocked_at: Option<Timestamp>, credentials: &[Credential]) -> Takeover {
+pub fn takeover(blocked_at: Option<Timestamp>, credentials: &[Credential]) -> Takeover {
     Takeover {
         blocked_since: blocked_at.map(Timestamp::for_people),
         waiting: credentials.iter().filter_map(waiting).collect(),

@@ -10,12 +10,11 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::ways_back;
+use super::passkey;
 use crate::{
     core::Core,
-    sign_in::passkey,
-    store::Account,
-    ways_back::{ByEmail, Lack},
+    store::{Account, Result},
+    ways_back::{ByEmail, Lack, WaysBack},
     web::{
         ask::{Ask, Form, Query},
         error::Outcome,
@@ -41,7 +40,7 @@ pub async fn on_the_way(ask: &Ask, account: &Account, return_to: &ReturnTo) -> S
     if ByEmail::of(ask.config(), account) == ByEmail::Open && !due(Lack::SecondPasskey) {
         return on;
     }
-    match ways_back::read(ask, account).await {
+    match read(ask, account).await {
         Ok(ways) if ways.lack().is_some_and(due) => return_to.on(PATH),
         Ok(_) => on,
         Err(error) => {
@@ -49,6 +48,16 @@ pub async fn on_the_way(ask: &Ask, account: &Account, return_to: &ReturnTo) -> S
             on
         }
     }
+}
+
+/// What would let the person of an account back in.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn read(ask: &Ask, account: &Account) -> Result<WaysBack> {
+    let passkeys = ask.core.store.credentials(account.id).await?;
+    let codes = ask.core.store.backup_codes(account.id).await?;
+    Ok(WaysBack::of(ask.config(), account, &passkeys, codes))
 }
 
 #[derive(Deserialize)]
@@ -67,7 +76,7 @@ async fn page(ask: Ask, Query(query): Query<Onward>) -> Outcome {
     if visit.claims.restricted {
         return Ok(on);
     }
-    let ways = ways_back::read(&ask, &visit.account).await?;
+    let ways = read(&ask, &visit.account).await?;
     let Some(lack) = ways.lack() else {
         return Ok(on);
     };
@@ -84,7 +93,7 @@ async fn later(ask: Ask, Form(form): Form<Onward>) -> Outcome {
     let account = &visit.account;
     // Whoever got in without a passkey must not hush a warning that is for its owner.
     if !visit.claims.restricted
-        && let Some(lack) = ways_back::read(&ask, account).await?.lack()
+        && let Some(lack) = read(&ask, account).await?.lack()
     {
         let moment = ask.now().plus(lack.pause());
         ask.core.store.set_remind_at(account.id, moment).await?;
