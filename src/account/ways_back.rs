@@ -76,10 +76,18 @@ impl Wish {
         (now, then)
     }
 
+    /// Where to go afterwards: the account page, where the choice is made, unless another page sent it.
+    fn return_to(&self) -> ReturnTo {
+        match self.return_to.as_str() {
+            "" => ReturnTo::parse(overview::PATH),
+            elsewhere => ReturnTo::parse(elsewhere),
+        }
+    }
+
     /// The page that asks once more.
     fn again(&self) -> ReturnTo {
         let (way, switch) = (self.way.name(), self.switch.name());
-        let page = ReturnTo::parse(&self.return_to).on(PATH);
+        let page = self.return_to().on(PATH);
         ReturnTo::parse(&format!("{page}&way={way}&switch={switch}"))
     }
 }
@@ -113,7 +121,7 @@ async fn ask_again(ask: Ask, Query(wish): Query<Wish>) -> Outcome {
     then.recovery.by_backup_codes = choice.by_backup_codes;
     ask.page(&ChooseWayBack {
         frame: ask.frame(),
-        return_to: ReturnTo::parse(&wish.return_to).as_str(),
+        return_to: wish.return_to().as_str(),
         way: wish.way.name(),
         switch: wish.switch.name(),
         by_email: wish.way == Way::Email,
@@ -151,11 +159,11 @@ async fn choose(ask: Ask, Form(wish): Form<Wish>) -> Outcome {
         ask.core.outbox.wake();
         ask.catch_up().await;
     }
-    let done = format!("{}?done=ways-back", overview::PATH);
-    let return_to = match wish.return_to.as_str() {
-        "" | overview::PATH => ReturnTo::parse(&done),
-        elsewhere => ReturnTo::parse(elsewhere),
-    };
+    let return_to = wish.return_to();
+    if return_to.as_str() == overview::PATH {
+        let done = format!("{}?done=ways-back", overview::PATH);
+        return Ok(Redirect::to(&done).into_response());
+    }
     Ok(Redirect::to(return_to.as_str()).into_response())
 }
 

@@ -73,7 +73,7 @@ async fn who_could_be_locked_out_is_told_and_helped_with_one_press() {
     ann.sees("Then nothing will let you back in").await;
     ann.inspect("switch-email-off").await;
     ann.press("Switch off").await;
-    ann.visit("/.gatehouse/account").await;
+    ann.sees("Your choice was saved").await;
     ann.sees("You could be locked out").await;
     ann.inspect("account-no-way-back").await;
     ann.sign_out().await;
