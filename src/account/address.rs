@@ -28,7 +28,7 @@ use crate::{
     secret::Token,
     session::Visit,
     sign_in::{
-        email::{ANSWER_AFTER, code_digest, code_of, digits, pay},
+        email::{ANSWER_AFTER, Proving, begin, code_digest, code_of, digits, pay, pay_for_code},
         passkey, record, step_up,
     },
     store::{
@@ -151,46 +151,21 @@ async fn send(ask: &Ask, account: &Account, flow: &Flow, lifespan: Duration) -> 
         // A store that takes no writes fails for a taken address as it does for a free one.
         return Ok(ask.core.store.ping().await?);
     }
-    let now = ask.now();
-    let token = Token::random();
-    let code = code_of(ask, &token);
-    let attempt = EmailAttempt {
-        id: flow.attempt,
+    let proving = Proving {
+        attempt: flow.attempt,
         account: Some(account.id),
-        email: flow.email.clone(),
-        link: token.digest(),
-        code: code_digest(ask, flow.attempt, &code),
-        browser: ask.browser.digest(),
+        email: &flow.email,
         purpose: EmailPurpose::Address,
-        return_to: overview::PATH.to_owned(),
-        created_at: now,
+        return_to: overview::PATH,
         expires_at: flow.expires_at,
+        link_path: LINK_PATH,
     };
-    let config = ask.config();
-    let origin = config.relying_party.origin_for(&ask.caller.host);
-    let message = Message::ChangeAddress {
-        link: origin.join(&format!("{LINK_PATH}?token={}", token.reveal())),
+    let message = |link, code| Message::ChangeAddress {
+        link,
         code,
         lifespan,
     };
-    let mail = ask.core.outbox.prepare(
-        &flow.email,
-        &message,
-        &config.branding,
-        attempt.account,
-        now,
-        flow.expires_at,
-    );
-    let audit = ask
-        .caller
-        .audit(now, attempt.account, AuditEvent::AddressChangeRequested);
-    ask.core
-        .store
-        .begin_email_attempt(&attempt, &mail, &audit)
-        .await?;
-    audit.log();
-    ask.core.outbox.wake();
-    Ok(())
+    begin(ask, &proving, message, AuditEvent::AddressChangeRequested).await
 }
 
 async fn check_mail(ask: Ask, headers: HeaderMap) -> Outcome {
@@ -229,6 +204,7 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
         refused(&ask, &visit.account, Reason::NotRedeemable).await;
         return Err(Refusal::ADDRESS_OVER);
     };
+    pay_for_code(&ask, &flow.email)?;
     let code = code_digest(&ask, flow.attempt, &digits(&form.code));
     // Written with the hundredth wrong code of a sign-in alone: this one is for an address.
     let closing = ask

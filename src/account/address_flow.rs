@@ -4,22 +4,18 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
     id::{AccountId, EmailAttemptId},
-    secret::Purpose,
     session::{Visit, cookie},
-    web::{
-        ask::Ask,
-        error::{Outcome, Refusal},
-    },
+    web::{ask::Ask, error::Outcome},
 };
 
 const COOKIE: &str = "__Host-gatehouse-address";
+const FLOW: &str = "address";
 
 /// A change of address under way.
 #[derive(Serialize, Deserialize)]
@@ -37,29 +33,17 @@ pub(super) struct Flow {
 impl Flow {
     /// The flow of this browser, if it is this very account's.
     pub fn of(ask: &Ask, headers: &HeaderMap, visit: &Visit) -> Option<Self> {
-        let sealed = URL_SAFE_NO_PAD
-            .decode(cookie::single(headers, COOKIE)?)
-            .ok()?;
-        let sealer = ask.core.secret.sealer(Purpose::FlowState);
-        let plain = sealer.open(&context(ask), &sealed)?;
-        let flow: Self = serde_json::from_slice(&plain).ok()?;
+        let flow: Self = ask.unseal(FLOW, cookie::single(headers, COOKIE)?)?;
         (ask.now() < flow.expires_at && flow.account == visit.account.id).then_some(flow)
     }
 
     /// Has this browser keep it.
     pub fn keep(&self, ask: &Ask, lifespan: Duration) -> Outcome<HeaderValue> {
-        let plain = serde_json::to_vec(self).map_err(|_| Refusal::INTERNAL)?;
-        let sealer = ask.core.secret.sealer(Purpose::FlowState);
-        let sealed = URL_SAFE_NO_PAD.encode(sealer.seal(&context(ask), &plain));
-        Ok(cookie::set(COOKIE, &sealed, lifespan))
+        Ok(cookie::set(COOKIE, &ask.seal(FLOW, self)?, lifespan))
     }
 
     /// Has the browser forget it.
     pub fn forget() -> HeaderValue {
         cookie::clear(COOKIE)
     }
-}
-
-fn context(ask: &Ask) -> Vec<u8> {
-    [b"address/".as_slice(), ask.browser.digest().bytes()].concat()
 }

@@ -13,7 +13,6 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
@@ -46,6 +45,7 @@ const LINK_PATH: &str = "/.gatehouse/sign-in/link";
 
 /// The flow's cookie: sealed, and the same for every address.
 const FLOW_COOKIE: &str = "__Host-gatehouse-mail";
+const FLOW: &str = "email";
 
 /// No answer that could tell a known address from an unknown one leaves earlier than this: longer than
 /// the store's work for a known address takes.
@@ -123,7 +123,7 @@ async fn request(ask: Ask, headers: HeaderMap, Form(form): Form<Request>) -> Out
     let mut answer = Redirect::to(CODE_PATH).into_response();
     answer.headers_mut().append(
         header::SET_COOKIE,
-        cookie::set(FLOW_COOKIE, &flow.seal(&ask)?, method.lifespan),
+        cookie::set(FLOW_COOKIE, &ask.seal(FLOW, &flow)?, method.lifespan),
     );
     Ok(answer)
 }
@@ -151,39 +151,76 @@ async fn send(ask: &Ask, flow: &Flow, method: EmailMethod) -> Outcome<()> {
         // A store that takes no writes fails for an unknown address as it does for a known one.
         return Ok(ask.core.store.ping().await?);
     }
+    let proving = Proving {
+        attempt: flow.attempt,
+        account: account.map(|account| account.id),
+        email: &flow.email,
+        purpose: EmailPurpose::SignIn,
+        return_to: &flow.return_to,
+        expires_at: flow.expires_at,
+        link_path: LINK_PATH,
+    };
+    let lifespan = method.lifespan;
+    let message = |link, code| Message::SignIn {
+        link,
+        code,
+        lifespan,
+    };
+    begin(ask, &proving, message, AuditEvent::SignInMailRequested).await
+}
+
+/// An address to be proved by a link and a code that are mailed there.
+pub(crate) struct Proving<'a> {
+    /// Names the mail in the browser's cookie.
+    pub attempt: EmailAttemptId,
+    /// Whose, if there is an account yet.
+    pub account: Option<AccountId>,
+    /// The address.
+    pub email: &'a EmailAddress,
+    /// What for.
+    pub purpose: EmailPurpose,
+    /// Where the person was going.
+    pub return_to: &'a str,
+    /// From then on link and code are worth nothing.
+    pub expires_at: Timestamp,
+    /// Where the link leads.
+    pub link_path: &'a str,
+}
+
+/// Puts the mail into the outbox; `message` gets its link and code.
+pub(crate) async fn begin(
+    ask: &Ask,
+    proving: &Proving<'_>,
+    message: impl FnOnce(String, String) -> Message,
+    event: AuditEvent,
+) -> Outcome<()> {
     let now = ask.now();
     let token = Token::random();
     let code = code_of(ask, &token);
     let attempt = EmailAttempt {
-        id: flow.attempt,
-        account: account.as_ref().map(|account| account.id),
-        email: flow.email.clone(),
+        id: proving.attempt,
+        account: proving.account,
+        email: proving.email.clone(),
         link: token.digest(),
-        code: code_digest(ask, flow.attempt, &code),
+        code: code_digest(ask, proving.attempt, &code),
         browser: ask.browser.digest(),
-        purpose: EmailPurpose::SignIn,
-        return_to: flow.return_to.clone(),
+        purpose: proving.purpose,
+        return_to: proving.return_to.to_owned(),
         created_at: now,
-        expires_at: flow.expires_at,
+        expires_at: proving.expires_at,
     };
-    let origin = ask.config().relying_party.origin_for(&ask.caller.host);
-    let message = Message::SignIn {
-        link: origin.join(&format!("{LINK_PATH}?token={}", token.reveal())),
-        code,
-        lifespan: method.lifespan,
-    };
-    let branding = &ask.config().branding;
+    let config = ask.config();
+    let origin = config.relying_party.origin_for(&ask.caller.host);
+    let link = origin.join(&format!("{}?token={}", proving.link_path, token.reveal()));
     let mail = ask.core.outbox.prepare(
-        &flow.email,
-        &message,
-        branding,
-        attempt.account,
+        proving.email,
+        &message(link, code),
+        &config.branding,
+        proving.account,
         now,
-        flow.expires_at,
+        proving.expires_at,
     );
-    let audit = ask
-        .caller
-        .audit(now, attempt.account, AuditEvent::SignInMailRequested);
+    let audit = ask.caller.audit(now, proving.account, event);
     ask.core
         .store
         .begin_email_attempt(&attempt, &mail, &audit)
@@ -221,11 +258,7 @@ async fn redeem_code(ask: Ask, headers: HeaderMap, Form(form): Form<Code>) -> Ou
     let method = offered(&ask)?;
     pay(&ask, Attempt::Redemption)?;
     let flow = Flow::of(&ask, &headers).ok_or(Refusal::LINK_OVER)?;
-    // Whoever guesses from many networks gets no further; the link in the mail is not held up by it.
-    ask.core
-        .limits
-        .charge_account(Attempt::Redemption, flow.email.as_str())
-        .map_err(|_| Refusal::THROTTLED)?;
+    pay_for_code(&ask, &flow.email)?;
     let code = code_digest(&ask, flow.attempt, &digits(&form.code));
     let closing = ask
         .caller
@@ -375,28 +408,22 @@ async fn sign_in(ask: &Ask, attempt: EmailAttempt, method: EmailMethod) -> Outco
 
 impl Flow {
     fn of(ask: &Ask, headers: &HeaderMap) -> Option<Self> {
-        let sealed = URL_SAFE_NO_PAD
-            .decode(cookie::single(headers, FLOW_COOKIE)?)
-            .ok()?;
-        let sealer = ask.core.secret.sealer(Purpose::FlowState);
-        let plain = sealer.open(&Self::context(ask), &sealed)?;
-        let flow: Self = serde_json::from_slice(&plain).ok()?;
+        let flow: Self = ask.unseal(FLOW, cookie::single(headers, FLOW_COOKIE)?)?;
         (ask.now() < flow.expires_at).then_some(flow)
-    }
-
-    fn seal(&self, ask: &Ask) -> Outcome<String> {
-        let plain = serde_json::to_vec(self).map_err(|_| Refusal::INTERNAL)?;
-        let sealer = ask.core.secret.sealer(Purpose::FlowState);
-        Ok(URL_SAFE_NO_PAD.encode(sealer.seal(&Self::context(ask), &plain)))
-    }
-
-    fn context(ask: &Ask) -> Vec<u8> {
-        [b"email/".as_slice(), ask.browser.digest().bytes()].concat()
     }
 }
 
 pub(crate) fn offered(ask: &Ask) -> Outcome<EmailMethod> {
     ask.config().methods.email.ok_or(Refusal::NOT_OFFERED)
+}
+
+/// Pays for one guess at a code that went to an address. Whoever guesses from many networks gets no further; the
+/// link in the mail is not held up by it.
+pub(crate) fn pay_for_code(ask: &Ask, email: &EmailAddress) -> Outcome<()> {
+    ask.core
+        .limits
+        .charge_account(Attempt::Redemption, email.as_str())
+        .map_err(|_| Refusal::THROTTLED)
 }
 
 pub(crate) fn pay(ask: &Ask, attempt: Attempt) -> Outcome<()> {

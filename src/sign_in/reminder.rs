@@ -85,6 +85,7 @@ async fn page(ask: Ask, Query(query): Query<Onward>) -> Outcome {
         return_to: return_to.as_str(),
         lack,
         ways,
+        pairing: ask.config().methods.pairing,
     })
 }
 

@@ -9,7 +9,8 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{Html, IntoResponse},
 };
-use serde::de::DeserializeOwned;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     browser::Browser,
@@ -24,6 +25,7 @@ use crate::{
     email_address::EmailAddress,
     mail::Happening,
     notice::{self, Telling},
+    secret::Purpose,
     session::Visit,
     snapshot::Snapshot,
     store::{Account, Notice, Suspect},
@@ -121,6 +123,29 @@ impl Ask {
         let config = self.config();
         let origin = config.relying_party.origin_for(&self.caller.host);
         notice::write(&self.core, config, origin, account, addresses, telling)
+    }
+
+    /// What this very browser keeps and nobody can read or alter; `flow` names what it is of, and it opens as
+    /// nothing else.
+    ///
+    /// # Errors
+    /// [`Refusal::INTERNAL`] when it does not serialise.
+    pub fn seal(&self, flow: &str, state: &impl Serialize) -> Outcome<String> {
+        let plain = serde_json::to_vec(state).map_err(|_| Refusal::INTERNAL)?;
+        let sealer = self.core.secret.sealer(Purpose::FlowState);
+        Ok(URL_SAFE_NO_PAD.encode(sealer.seal(&self.flow_context(flow), &plain)))
+    }
+
+    /// What [`seal`](Self::seal) gave this browser.
+    pub fn unseal<T: DeserializeOwned>(&self, flow: &str, sealed: &str) -> Option<T> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let sealer = self.core.secret.sealer(Purpose::FlowState);
+        let plain = sealer.open(&self.flow_context(flow), &sealed)?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    fn flow_context(&self, flow: &str) -> Vec<u8> {
+        [flow.as_bytes(), b"/", self.browser.digest().bytes()].concat()
     }
 
     /// A page as an answer.

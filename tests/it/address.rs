@@ -109,6 +109,26 @@ async fn five_wrong_codes_end_code_and_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn codes_for_one_address_are_throttled_and_its_link_is_not() {
+    let gateway = Gateway::start().await;
+    let ann = ann(&gateway).await;
+    for _ in 0..2 {
+        ask(&ann, NEW).await;
+        let code = gateway.mailbox.next(NEW).await.code();
+        for _ in 0..5 {
+            enter(&ann, &wrong(&code)).await;
+        }
+    }
+    ask(&ann, NEW).await;
+    let mail = gateway.mailbox.next(NEW).await;
+    let refused = enter(&ann, &mail.code()).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(address(&gateway), ANN);
+    let page = ann.open_link(&mail.link()).await;
+    assert!(confirm(&ann, &page).await.leads_to("/.gatehouse/account"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_browser_is_shown_the_code_and_changes_nothing() {
     let gateway = Gateway::start().await;
     let ann = ann(&gateway).await;

@@ -108,6 +108,21 @@ async fn every_restricted_session_of_the_account_ends_and_no_other_accounts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn full_sessions_by_mail_end_as_well() {
+    let gateway = Gateway::start()
+        .with("methods.email", "grants = 'full'")
+        .await;
+    let (_, _, link) = recovered_by_a_thief(&gateway).await;
+    let elsewhere = gateway.person();
+    elsewhere.ask_for_mail(ANN, "/").await;
+    let mail = gateway.mailbox.next(ANN).await;
+    elsewhere.enter_code(&mail.code()).await;
+    assert_eq!(elsewhere.session_kind().await, "full");
+    say(&gateway.person(), &link).await;
+    assert_eq!(elsewhere.session_kind().await, "none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_recovery_is_blocked_the_address_looks_like_an_unknown_one() {
     let gateway = gateway().await;
     let (_, _, link) = recovered_by_a_thief(&gateway).await;

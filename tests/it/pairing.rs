@@ -23,6 +23,14 @@ struct Shown {
     number: String,
 }
 
+/// Ann with her passkey on one device, and another that nobody is signed in on.
+async fn two_devices() -> (Gateway, Person, Person) {
+    let gateway = Gateway::start().await;
+    let ann = gateway.enrolled(ANN).await;
+    let laptop = gateway.person();
+    (gateway, ann, laptop)
+}
+
 /// Asks to be let in; what is shown then.
 async fn ask(person: &Person) -> Shown {
     let page = person.open("/.gatehouse/pair?return_to=/notes").await;
@@ -253,9 +261,7 @@ async fn a_stolen_picture_lets_nobody_else_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_is_not_replayed() {
-    let gateway = Gateway::start().await;
-    let mut ann = gateway.enrolled(ANN).await;
-    let laptop = gateway.person();
+    let (gateway, mut ann, laptop) = two_devices().await;
     let shown = ask(&laptop).await;
     let page = ann.open(&shown.link).await;
     let once = check(&mut ann, &page, &shown.number).await;
@@ -330,9 +336,7 @@ async fn a_restricted_session_lets_nobody_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_is_matched_and_the_second_wrong_one_ends_it() {
-    let gateway = Gateway::start().await;
-    let mut ann = gateway.enrolled(ANN).await;
-    let laptop = gateway.person();
+    let (gateway, mut ann, laptop) = two_devices().await;
     let shown = ask(&laptop).await;
     let page = type_code(&ann, &shown.code).await;
     // Nothing typed is no wrong number.
@@ -375,9 +379,7 @@ async fn a_request_is_refused_by_its_owner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_over_after_two_minutes() {
-    let gateway = Gateway::start().await;
-    let mut ann = gateway.enrolled(ANN).await;
-    let laptop = gateway.person();
+    let (gateway, mut ann, laptop) = two_devices().await;
     let unseen = ask(&laptop).await;
     gateway.after(2);
     assert_eq!(state(&laptop).await, "over");
@@ -406,9 +408,7 @@ async fn everything_is_over_after_two_minutes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_attempt_takes_the_place_of_the_old_one() {
-    let gateway = Gateway::start().await;
-    let mut ann = gateway.enrolled(ANN).await;
-    let laptop = gateway.person();
+    let (_gateway, mut ann, laptop) = two_devices().await;
     let first = ask(&laptop).await;
     let page = ann.open(&first.link).await;
     let late = check(&mut ann, &page, &first.number).await;
@@ -429,12 +429,8 @@ async fn a_new_attempt_takes_the_place_of_the_old_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_disabled_after_the_approval_lets_nobody_in() {
-    let gateway = Gateway::start().await;
-    let mut ann = gateway.enrolled(ANN).await;
-    let laptop = gateway.person();
-    let shown = ask(&laptop).await;
-    let page = ann.open(&shown.link).await;
-    assert_eq!(approve(&mut ann, &page, &shown.number).await.status, 200);
+    let (gateway, mut ann, laptop) = two_devices().await;
+    approved(&mut ann, &laptop).await;
     gateway.command(&["account", "disable", ANN]);
     assert_eq!(finish(&laptop).await.status, StatusCode::FORBIDDEN);
     assert_eq!(laptop.session_kind().await, "none");
@@ -442,12 +438,8 @@ async fn an_account_that_is_disabled_after_the_approval_lets_nobody_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_everywhere_takes_an_approval_back() {
-    let gateway = Gateway::start().await;
-    let mut ann = gateway.enrolled(ANN).await;
-    let laptop = gateway.person();
-    let shown = ask(&laptop).await;
-    let page = ann.open(&shown.link).await;
-    assert_eq!(approve(&mut ann, &page, &shown.number).await.status, 200);
+    let (_gateway, mut ann, laptop) = two_devices().await;
+    approved(&mut ann, &laptop).await;
     ann.press_on_account_page("/.gatehouse/sign-out/everywhere")
         .await;
     assert!(is_over(&finish(&laptop).await));

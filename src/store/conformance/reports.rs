@@ -158,6 +158,12 @@ pub(crate) async fn a_report_stops_what_it_names_and_all_that_grew_from_it(place
         ..session(ann.id, NOW)
     };
     started(&*store, &operator_start(restricted.clone())).await;
+    // Another one by mail, full where the operator grants it.
+    let by_mail = SessionRecord {
+        method: Method::Email,
+        ..session(ann.id, NOW)
+    };
+    started(&*store, &operator_start(by_mail.clone())).await;
     // Another notice of the same sign-in, and one of something else.
     let (same, other) = (
         told_of(&*store, &of_held).await,
@@ -173,11 +179,11 @@ pub(crate) async fn a_report_stops_what_it_names_and_all_that_grew_from_it(place
         .unwrap()
         .unwrap();
     assert_eq!(names(&stopped), sorted(&[&held, &later]));
-    assert_eq!(stopped.sessions, 3);
+    assert_eq!(stopped.sessions, 4);
     let found = neighbour.credential(&held.id).await.unwrap().unwrap();
     let since = NOW.later(5);
     assert_eq!(found.standing, Standing::Frozen { since });
-    for over in [&of_held, &of_later, &restricted] {
+    for over in [&of_held, &of_later, &restricted, &by_mail] {
         assert!(!is_alive(&*neighbour, over).await);
     }
     for alive in [&of_own, &bobs] {
@@ -193,9 +199,9 @@ pub(crate) async fn a_report_stops_what_it_names_and_all_that_grew_from_it(place
     let state = neighbour.report(&other, NOW).await.unwrap();
     assert!(matches!(state, ReportState::Open(_)));
     let (changes, _) = neighbour.changes_since(position).await.unwrap();
-    assert_eq!(changes.len(), 4);
+    assert_eq!(changes.len(), 5);
     assert!(changes.contains(&Change::AccountChanged(ann.id)));
-    for over in [&of_held, &of_later, &restricted] {
+    for over in [&of_held, &of_later, &restricted, &by_mail] {
         assert!(changes.contains(&Change::SessionEnded(over.id)));
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId},
+    method::Method,
     secret::Digest,
     store::{
         Change, Credential, Notice, Report, ReportState, Result, Stop, StopGround, Stopped, Suspect,
@@ -153,8 +154,9 @@ fn freeze<'a>(
     .bind(at)
 }
 
-/// Ends what the suspect sign-in and frozen passkeys opened, and every restricted session: the next step of
-/// whoever is in the mailbox.
+/// Ends what the suspect sign-in and frozen passkeys opened, every restricted session, and every session by mail
+/// that no passkey has raised, which is a full one where the operator grants that: whoever is in the mailbox may
+/// sit in another one, and recover from there.
 fn end_sessions<'a>(
     account: AccountId,
     suspect: &'a Suspect,
@@ -164,7 +166,7 @@ fn end_sessions<'a>(
     sqlx::query(
         "UPDATE session SET ended_at = ?5
          WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?5 AND id IS NOT ?4
-           AND (restricted = 1 OR origin = ?3 OR credential = ?2 OR credential IN
+           AND (restricted = 1 OR (credential IS NULL AND method = ?6) OR origin = ?3 OR credential = ?2 OR credential IN
                    (SELECT id FROM credential WHERE account = ?1 AND frozen_at IS NOT NULL))",
     )
     .bind(account)
@@ -172,6 +174,7 @@ fn end_sessions<'a>(
     .bind(suspect.session)
     .bind(keep)
     .bind(at)
+    .bind(Method::Email)
 }
 
 /// Other notices of what is stopped now need not be said: those of frozen passkeys, and of the sign-in unless a part

@@ -87,6 +87,8 @@ pub struct Reminder<'a> {
     pub lack: Lack,
     /// What there is.
     pub ways: WaysBack,
+    /// Whether a phone may be let in by a picture, where the browser cannot ask it itself.
+    pub pairing: bool,
 }
 
 /// The account page's part on ways back.

@@ -91,6 +91,8 @@ async fn who_could_be_locked_out_is_told_and_helped_with_one_press() {
     ann.visit("/report?year=2025").await;
     ann.sign_in_with_passkey().await;
     ann.sees("Save another passkey for a backup?").await;
+    // This browser cannot ask a phone: the gateway's picture can.
+    ann.sees("On phone").await;
     ann.inspect("reminder-second-passkey").await;
     ann.press("Later").await;
     ann.sees("Report of 2025").await;

@@ -35,6 +35,44 @@ async fn a_phone_is_lost_without_email_and_a_code_brings_its_owner_back() {
     anew.close().await;
 }
 
+/// No mouse, no touch: from the sign-in page to a new passkey, and to the account's ways back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_by_a_code_is_walked_by_keyboard_alone() {
+    let gateway = furnished(Gateway::start()).await;
+    let ann = Browser::open(&gateway).await;
+    ann.visit_link(&super::invitation_link(&gateway, ANN)).await;
+    ann.press_by_keyboard("Create a passkey").await;
+    ann.sees("Passkey saved to this device").await;
+    ann.press_by_keyboard("Make backup codes").await;
+    ann.arrives_at("/.gatehouse/account/backup-codes").await;
+    ann.press_by_keyboard("Make backup codes").await;
+    ann.sees("They are shown only now.").await;
+    let codes = ann.backup_codes_shown().await;
+    ann.press_by_keyboard("I have saved them").await;
+    ann.sees("Home").await;
+    ann.close().await;
+
+    let anew = Browser::open(&gateway).await;
+    anew.visit("/report?year=2025").await;
+    anew.press_by_keyboard("Lost your passkey?").await;
+    anew.sees("What do you still have?").await;
+    anew.press_by_keyboard("Backup code").await;
+    anew.arrives_at("/.gatehouse/recover/code").await;
+    anew.type_by_keyboard("name", ANN).await;
+    anew.type_by_keyboard("code", &codes[0]).await;
+    anew.press_by_keyboard("Sign in").await;
+    anew.sees("Save a passkey to go on").await;
+    anew.press_by_keyboard("Create a passkey").await;
+    anew.sees("Passkey saved to this device").await;
+    anew.press_by_keyboard("Continue").await;
+    anew.sees("Report of 2025").await;
+    anew.visit("/.gatehouse/account").await;
+    anew.sees("If you lose your passkey").await;
+    anew.press_by_keyboard("Keep").await;
+    anew.sees("that passkey stays yours").await;
+    anew.close().await;
+}
+
 /// A thief reads the owner's mail, recovers the account and has to wait; the owner is told, and wins.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_mailbox_waits_while_its_owner_says_this_was_not_me() {

@@ -6,7 +6,8 @@ mod inspection;
 
 use serde_json::json;
 use thirtyfour::{
-    By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement, manager::BrowserKind,
+    By, ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, WebElement,
+    manager::BrowserKind,
 };
 
 use super::{
@@ -147,6 +148,46 @@ impl Browser {
         let field = self.retry(|| async { self.usable(By::Id("link")).await });
         let field = field.await.expect("a link on this page");
         field.prop("value").await.unwrap().expect("it has a value")
+    }
+
+    /// Goes from control to control with the tab key until one says `words`, and presses Enter there. Where the
+    /// focus is must be seen.
+    pub async fn press_by_keyboard(&self, words: &str) {
+        let found = self.tab_until(|element| async move {
+            let said = element.text().await.unwrap_or_default();
+            said.lines().next().is_some_and(|line| line.trim() == words)
+        });
+        let control = found.await;
+        let control = control.unwrap_or_else(|| panic!("the tab key does not reach {words:?}"));
+        let outline = control.css_value("outline-style").await.unwrap();
+        assert_ne!(outline, "none", "nobody sees the focus on {words:?}");
+        control.send_keys(Key::Enter).await.unwrap();
+    }
+
+    /// Goes to the field of this name in the same way, and types.
+    pub async fn type_by_keyboard(&self, name: &str, text: &str) {
+        let found = self.tab_until(|element| async move {
+            element.attr("name").await.ok().flatten().as_deref() == Some(name)
+        });
+        let field = found.await;
+        let field = field.unwrap_or_else(|| panic!("the tab key does not reach {name:?}"));
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// The first element with the focus that is the one; none on this page has more than thirty controls.
+    async fn tab_until<F: Future<Output = bool>>(
+        &self,
+        is_it: impl Fn(WebElement) -> F,
+    ) -> Option<WebElement> {
+        for _ in 0..30 {
+            let element = self.driver.active_element().await.ok()?;
+            if is_it(element.clone()).await {
+                return Some(element);
+            }
+            let tab = self.driver.action_chain().send_keys(Key::Tab);
+            tab.perform().await.ok()?;
+        }
+        None
     }
 
     /// Waits until the page shows `words`.
