@@ -1,6 +1,7 @@
 //! From the file as written to the [`Config`] the program runs on: references resolved, files read, rules
 //! between keys checked. What is wrong is noted, and the rest is looked at all the same.
 
+mod deliveries;
 #[cfg(test)]
 mod fixture;
 mod people;
@@ -49,6 +50,7 @@ pub(super) fn compile(
     let enrolment = people::enrolment(file, &methods, findings);
     let upstreams = upstreams::all(file, findings);
     let routes = routes::table(file, findings);
+    let deliveries = deliveries::all(file, findings);
     if let Some(relying_party) = &relying_party {
         site::warn_of_hosts_without_sign_in(file, relying_party, findings);
     }
@@ -68,6 +70,7 @@ pub(super) fn compile(
         identity: people::identity(&file.identity),
         upstreams: upstreams?,
         routes: routes?,
+        deliveries: deliveries?,
     })
 }
 

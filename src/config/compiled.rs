@@ -1,10 +1,19 @@
 //! The configuration as the running program reads it: every value parsed, every reference resolved.
 
+mod delivery;
+mod server;
+mod upstream;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::http::HeaderName;
 
-use crate::{email_address::EmailAddress, policy::route::RouteTable, secret::ServerSecret};
+pub use self::{
+    delivery::Delivery,
+    server::{SecretSource, TlsFiles},
+    upstream::Upstream,
+};
+use crate::{email_address::EmailAddress, policy::route::RouteTable};
 
 /// One whole, consistent configuration.
 #[derive(Debug)]
@@ -39,24 +48,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What each request needs, and where it goes.
     pub routes: Arc<RouteTable>,
-}
-
-/// A certificate chain and its key, PEM files.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// Chain, leaf first.
-    pub cert: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
-}
-
-/// Where `server.secret` comes from.
-#[derive(Clone, Debug)]
-pub enum SecretSource {
-    /// The file or the environment named it.
-    Given(ServerSecret),
-    /// Kept in this file beside the store, made on first start.
-    Generated(PathBuf),
+    /// How the requests of each route are passed on; a route's `index` is its place here.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// How the pages look like the operator's own.
@@ -274,19 +267,6 @@ pub enum IdentityPreset {
     XForwarded,
     /// `X-Auth-Request-User`, `X-Auth-Request-Email`, `X-Auth-Request-Preferred-Username`, `X-Auth-Request-Groups`.
     XAuthRequest,
-}
-
-/// A legacy app.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Its name in the file.
-    pub name: String,
-    /// Its servers, tried in turn; at least one.
-    pub servers: Vec<SocketAddr>,
-    /// Longest wait for a connection.
-    pub connect_timeout: Duration,
-    /// Longest silence while an answer is awaited or read. WebSockets are exempt.
-    pub read_timeout: Duration,
 }
 
 impl Origin {

@@ -7,7 +7,9 @@
 mod administration;
 mod people;
 mod route;
+mod server;
 mod site;
+mod upstream;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,13 +20,15 @@ pub use self::{
         BackupCodes, EmailMethod, Enrolment, Grants, Identity, Methods, Mode, Pairing,
         PasskeyMethod, Preset, Session,
     },
-    route::{AccessLevel, Allow, HttpMethod, Route, Tolerated, Upstream},
-    site::{Mail, RelyingParty, Server, Store, Tls},
+    route::{AccessLevel, Allow, HttpMethod, Route, Tolerated},
+    server::{Server, Tls},
+    site::{Mail, RelyingParty, Store},
+    upstream::Upstream,
 };
 pub use super::{
     at::At,
     table::Table,
-    value::{Colour, Count, Hold, Listen, Period, SecretText, ServerAddress, StoreUrl},
+    value::{Colour, Count, Hold, Listen, Period, SecretText, ServerAddress, Size, StoreUrl},
 };
 
 /// A list whose elements know their places.

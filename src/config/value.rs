@@ -8,6 +8,7 @@ mod count;
 mod hold;
 mod period;
 mod secret;
+mod size;
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -25,6 +26,7 @@ pub use self::{
     hold::Hold,
     period::Period,
     secret::SecretText,
+    size::Size,
 };
 
 /// A type that is written as a string.
@@ -97,5 +99,6 @@ written!(
     ServerAddress,
     StoreUrl,
     SecretText,
-    Hold
+    Hold,
+    Size
 );

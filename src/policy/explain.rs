@@ -174,6 +174,7 @@ mod tests {
             allow: Allow::default(),
             tolerate: Ambiguities::default(),
             upstream: 0,
+            index: 0,
             line,
         };
         let five_minutes = Access::StepUp {

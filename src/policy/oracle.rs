@@ -44,6 +44,7 @@ fn rule(path: &str, access: u8, staff_only: bool, tolerate: (bool, bool), post: 
             double_encoding: tolerate.1,
         },
         upstream: 0,
+        index: 0,
         line: 0,
     }
 }

@@ -38,6 +38,8 @@ pub struct Route {
     pub tolerate: Ambiguities,
     /// Index into [`crate::config::Config::upstreams`].
     pub upstream: usize,
+    /// Its place in the table, from 0; index into [`crate::config::Config::deliveries`].
+    pub index: usize,
     /// Line in the configuration file, for `check` and `explain`.
     pub line: usize,
 }
@@ -246,6 +248,7 @@ mod tests {
             allow: Allow::default(),
             tolerate: Ambiguities::default(),
             upstream: 0,
+            index: 0,
             line: 1,
         }
     }

@@ -30,7 +30,8 @@ pub(super) fn table(file: &File, findings: &mut Findings<'_>) -> Option<Arc<Rout
     let routes: Vec<_> = file
         .route
         .iter()
-        .map(|section| route(section, file, findings))
+        .enumerate()
+        .map(|(index, section)| route(index, section, file, findings))
         .collect();
     let table = RouteTable::new(routes.into_iter().collect::<Option<_>>()?);
     for (index, earlier) in table.unreachable() {
@@ -49,6 +50,7 @@ pub(super) fn exact_host(host: &At<String>) -> Option<String> {
 }
 
 fn route(
+    index: usize,
     section: &Section<file::Route>,
     file: &File,
     findings: &mut Findings<'_>,
@@ -74,6 +76,7 @@ fn route(
             double_encoding: tolerates(route, Tolerated::DoubleEncoding),
         },
         upstream: upstream?,
+        index,
         line: findings.line(section),
     })
 }

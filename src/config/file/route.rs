@@ -1,30 +1,9 @@
-//! Where requests go and what they need: `[[upstream]]` and `[[route]]`.
+//! What requests need and how they are passed on: `[[route]]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{At, List, Period, Section, ServerAddress};
-
-/// The apps behind the gateway, one table each.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["name", "servers"]))]
-pub struct Upstream {
-    /// What routes call it.
-    #[schemars(example = &"app")]
-    pub name: Option<At<String>>,
-    /// Its servers, used in turn, spoken to in plain HTTP/1.1. Names are looked up when the file is read,
-    /// IPv4 before IPv6.
-    #[schemars(example = ["127.0.0.1:9000"])]
-    pub servers: Option<List<ServerAddress>>,
-    /// The longest wait for a connection, after which the visitor gets 502.
-    #[schemars(example = &"2s")]
-    pub connect_timeout: At<Period>,
-    /// The longest silence while an answer is awaited or read, after which the visitor gets 504. WebSockets
-    /// are exempt.
-    #[schemars(example = &"5m")]
-    pub read_timeout: At<Period>,
-}
+use super::{At, List, Period, Section, Size};
 
 /// What each request needs and where it goes, one table each.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -55,6 +34,10 @@ pub struct Route {
     /// upstream is known to read them as the gateway does. The default tolerates none.
     #[schemars(example = ["encoded-slash"])]
     pub tolerate: List<Tolerated>,
+    /// The most bytes that a request's body may have; a longer one gets 413 and the upstream a broken
+    /// connection. Without it: any number, since bodies are passed on as they come and are not kept.
+    #[schemars(example = &"100MiB")]
+    pub max_body: Option<At<Size>>,
 }
 
 /// What it takes to pass.
@@ -110,17 +93,6 @@ pub struct Allow {
     pub email_domains: Option<List<String>>,
 }
 
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            name: None,
-            servers: None,
-            connect_timeout: Period::seconds(5).into(),
-            read_timeout: Period::seconds(60).into(),
-        }
-    }
-}
-
 impl Default for Route {
     fn default() -> Self {
         Self {
@@ -132,6 +104,7 @@ impl Default for Route {
             allow: None,
             upstream: None,
             tolerate: At::default(),
+            max_body: None,
         }
     }
 }

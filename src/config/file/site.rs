@@ -1,42 +1,11 @@
-//! The site itself: `[server]`, `[relying_party]`, `[store]` and `[mail]`.
+//! The site itself: `[relying_party]`, `[store]` and `[mail]`.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{At, Colour, List, Listen, SecretText, Section, StoreUrl};
-
-/// Where the gateway listens.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Addresses to listen on. Port 0 picks a free one, printed on start. The default is reachable from
-    /// this machine alone.
-    #[schemars(example = ["0.0.0.0:443", "[::]:443"])]
-    pub listen: List<Listen>,
-    /// The root of every key the gateway derives: 32 bytes or more, from `env:NAME` or `file:PATH`. Without
-    /// it a random one is kept beside the store, in `<store>.secret`, readable by the owner alone; nodes
-    /// that share a store need the same one.
-    #[schemars(example = &"env:GATEHOUSE_SECRET")]
-    pub secret: Option<At<SecretText>>,
-    /// Certificates, chosen by the name a browser asks for; the first serves everybody else. Without any
-    /// the gateway speaks plain HTTP, which is for loopback or for a place behind something that ends TLS.
-    pub tls: Vec<Section<Tls>>,
-}
-
-/// A certificate and its key.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["cert", "key"]))]
-pub struct Tls {
-    /// PEM file of the certificate chain, leaf first.
-    #[schemars(example = &"tls/fullchain.pem")]
-    pub cert: Option<At<PathBuf>>,
-    /// PEM file of the private key. It must fit the certificate.
-    #[schemars(example = &"tls/key.pem")]
-    pub key: Option<At<PathBuf>>,
-}
+use super::{At, Colour, List, SecretText, StoreUrl};
 
 /// The site as passkeys and people know it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -88,17 +57,6 @@ pub struct Mail {
     /// The sender: an address, or a name and an address.
     #[schemars(example = &"Example <no-reply@example.com>")]
     pub from: Option<At<String>>,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        let loopback = Listen(([127, 0, 0, 1], 8443).into());
-        Self {
-            listen: vec![loopback.into()].into(),
-            secret: None,
-            tls: Vec::new(),
-        }
-    }
 }
 
 impl Default for Store {

@@ -24,6 +24,7 @@ fn route(path: &str, access: Access) -> Route {
         allow: Allow::default(),
         tolerate: Ambiguities::default(),
         upstream: 0,
+        index: 0,
         line: 0,
     }
 }
