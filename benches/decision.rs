@@ -76,17 +76,19 @@ async fn core_and_cookie(folder: &Path) -> (Core, HeaderMap) {
     );
     let limits = core.snapshot().config.session;
     core.sessions
-        .visit(&headers, &limits)
+        .visit(&headers, HOST, &limits)
         .await
         .expect("the session is live");
     (core, headers)
 }
 
+const HOST: &str = "app.example.com";
+
 fn verdict(routes: &RouteTable, session: Session<'_>, clock: &Clock) {
     let target = Target::parse(b"/notes/2026/list?page=2").expect("a plain target");
     let request = Request {
         method: &Method::GET,
-        host: "app.example.com",
+        host: HOST,
         target: &target,
         session: Some(session),
         now: clock.now(),
@@ -103,17 +105,20 @@ fn decisions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cookie header to decision");
 
     group.bench_function("warm", |bencher| {
-        bencher.iter(
-            || match core.sessions.recall(black_box(&headers), core.clock.now()) {
+        bencher.iter(|| {
+            match core
+                .sessions
+                .recall(black_box(&headers), HOST, core.clock.now())
+            {
                 Recall::Live(visit) => verdict(&routes, visit.for_policy(), &core.clock),
                 Recall::Nobody | Recall::AskStore(_) => panic!("the session is in memory"),
-            },
-        );
+            }
+        });
     });
 
     let keys = KeyRing::new(vec![Key::random(core.clock.now())]);
     let format = TokenFormat::new("localhost");
-    let token = match core.sessions.recall(&headers, core.clock.now()) {
+    let token = match core.sessions.recall(&headers, HOST, core.clock.now()) {
         Recall::Live(visit) => format.sign(&visit.claims, &keys),
         Recall::Nobody | Recall::AskStore(_) => panic!("the session is in memory"),
     };

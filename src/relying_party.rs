@@ -125,9 +125,19 @@ impl RelyingParty {
     /// # Errors
     /// When the library does not accept them; `check` has tried before.
     pub fn new(config: &config::RelyingParty) -> Result<Self, WebauthnError> {
-        let mut builder =
-            WebauthnBuilder::new(&config.id, config.origins[0].url())?.rp_name(&config.name);
-        for origin in &config.origins[1..] {
+        let origins = config.passkey_origins();
+        let own = origins
+            .iter()
+            .find(|origin| config.is_at_home(origin.host()));
+        let own = match own {
+            Some(origin) => origin.url().clone(),
+            // The library wants an origin of the relying party first. Where all are related ones, it is that of
+            // the host which lists them, so it gets nothing that it could not give itself.
+            None => url::Url::parse(&format!("https://{}", config.id))
+                .map_err(|_| WebauthnError::Configuration)?,
+        };
+        let mut builder = WebauthnBuilder::new(&config.id, &own)?.rp_name(&config.name);
+        for origin in origins.iter().filter(|origin| *origin.url() != own) {
             builder = builder.append_allowed_origin(origin.url());
         }
         let webauthn = builder.timeout(CEREMONY_LIFESPAN).build()?;

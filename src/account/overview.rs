@@ -18,7 +18,7 @@ use crate::{
     id::SessionId,
     session::Visit,
     sign_in::{alert, passkey},
-    store::{Account, Credential, SessionRecord, Standing},
+    store::{Account, Credential, Family, Standing},
     telemetry::audit::AuditEvent,
     ways_back::WaysBack,
     web::{
@@ -86,8 +86,9 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
     let sessions = ask.core.store.sessions(Some(account.id), ask.now()).await?;
     let current = sessions
         .iter()
-        .find(|session| session.id == visit.claims.sid);
-    let signed_in_with = current.and_then(|session| session.credential.as_ref());
+        .find(|session| session.id == visit.claims.sid)
+        .cloned();
+    let signed_in_with = current.and_then(|session| session.credential);
     let own = not_me::own_passkey(&ask, visit).await?;
     let restricted = visit.claims.restricted;
     let now = ask.now();
@@ -107,16 +108,16 @@ async fn page(ask: Ask, Query(query): Query<PageQuery>) -> Outcome {
         passkeys: credentials
             .iter()
             .map(|credential| PasskeyRow {
-                current: signed_in_with == Some(&credential.id),
+                current: signed_in_with.as_ref() == Some(&credential.id),
                 may_be_reported: own
                     .as_ref()
                     .is_some_and(|own| not_me::may_be_reported(credential, own, now)),
                 ..passkey_row(credential)
             })
             .collect(),
-        sessions: sessions
+        sessions: Family::gather(sessions)
             .iter()
-            .map(|session| session_row(session, visit))
+            .map(|family| session_row(family, visit))
             .collect(),
         pairing: ask.config().methods.pairing && !visit.claims.restricted,
         ways_back: ways_back(&ask, account, &credentials).await?,
@@ -182,7 +183,8 @@ fn passkey_row(credential: &Credential) -> PasskeyRow {
     }
 }
 
-fn session_row(session: &SessionRecord, visit: &Visit) -> SessionRow {
+fn session_row(family: &Family, visit: &Visit) -> SessionRow {
+    let session = &family.session;
     SessionRow {
         id: session.id.to_string(),
         device: session.device.clone(),
@@ -190,13 +192,14 @@ fn session_row(session: &SessionRecord, visit: &Visit) -> SessionRow {
             .network
             .map_or_else(|| "command line".to_owned(), |network| network.to_string()),
         started: session.authenticated_at.for_people(),
-        last_seen: session.last_seen_at.for_people(),
+        last_seen: family.seen_at.for_people(),
         kind: if session.restricted {
             "Limited"
         } else {
             "Full"
         },
-        current: session.id == visit.claims.sid,
+        current: family.ids.contains(&visit.claims.sid),
+        hosts: family.hosts.join(", "),
     }
 }
 

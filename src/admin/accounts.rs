@@ -12,8 +12,8 @@ use crate::{
     secret::Token,
     sign_in::enrolment,
     store::{
-        Account, AccountKey, AccountState, BackupCodes, Creation, Credential, Invitation, Recovery,
-        SessionRecord, Standing,
+        Account, AccountKey, AccountState, BackupCodes, Creation, Credential, Family, Invitation,
+        Recovery, Standing,
     },
     telemetry::audit::{Actor, AuditEvent, AuditRecord, Origin},
 };
@@ -218,8 +218,8 @@ pub struct Shown {
     pub credentials: Vec<Credential>,
     /// Its backup codes, if any were ever made.
     pub backup_codes: Option<BackupCodes>,
-    /// Its live sessions.
-    pub sessions: Vec<SessionRecord>,
+    /// Its live sessions, by the sign-ins they come from.
+    pub sessions: Vec<Family>,
     /// Recoveries whose link is still to be had.
     pub recoveries: Vec<Pending>,
     /// What lately happened to it, newest first.
@@ -273,7 +273,7 @@ pub async fn show(core: &Core, name: &str) -> Result<Shown, AdminError> {
     Ok(Shown {
         credentials: core.store.credentials(account.id).await?,
         backup_codes: core.store.backup_codes(account.id).await?,
-        sessions: core.store.sessions(Some(account.id), now).await?,
+        sessions: Family::gather(core.store.sessions(Some(account.id), now).await?),
         recoveries: super::recovery::open(core, Some(account.id)).await?,
         audit: core.store.audit(Some(account.id), SHOWN_RECORDS).await?,
         account,

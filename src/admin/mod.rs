@@ -161,7 +161,7 @@ impl<'a> Acting<'a> {
         let relying_party = &self.config().relying_party;
         match self.caller {
             Some(caller) => relying_party.origin_for(&caller.host),
-            None => &relying_party.origins[0],
+            None => relying_party.main(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     id::{AccountId, SessionId},
     mail::Happening,
     method::Method,
-    store::{Account, AccountKey, SessionRecord, SessionStart, Spend, Started},
+    store::{Account, AccountKey, Family, SessionRecord, SessionStart, Spend, Started},
     telemetry::audit::{AuditEvent, RevocationScope},
 };
 
@@ -36,8 +36,9 @@ pub async fn issue(
     let core = acting.core;
     let account = find_account(core, account).await?;
     let now = core.clock.now();
+    let id = SessionId::random();
     let session = SessionRecord {
-        id: SessionId::random(),
+        id,
         account: account.id,
         method: Method::Operator,
         authenticated_at: now,
@@ -56,6 +57,8 @@ pub async fn issue(
         device: "issued at the command line".to_owned(),
         network: None,
         proofs: Method::Operator.into(),
+        family: id,
+        host: None,
     };
     let start = SessionStart::new(Spend::Operator, session);
     let event = AuditEvent::SessionIssued {
@@ -78,16 +81,17 @@ pub async fn issue(
     Ok(format!("{name}={}", core.sessions.token(&start.session)))
 }
 
-/// Live sessions, of one account or of all.
+/// Live sessions, of one account or of all, by the sign-ins they come from.
 ///
 /// # Errors
 /// When there is no such account.
-pub async fn list(core: &Core, account: Option<&str>) -> Result<Vec<SessionRecord>, AdminError> {
+pub async fn list(core: &Core, account: Option<&str>) -> Result<Vec<Family>, AdminError> {
     let account = match account {
         Some(name) => Some(find_account(core, name).await?.id),
         None => None,
     };
-    Ok(core.store.sessions(account, core.clock.now()).await?)
+    let live = core.store.sessions(account, core.clock.now()).await?;
+    Ok(Family::gather(live))
 }
 
 /// Which sessions to end.

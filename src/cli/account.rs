@@ -248,7 +248,8 @@ fn show(shown: &Shown) -> Report {
             codes.left, codes.total, codes.made_at
         ));
     }
-    for session in &shown.sessions {
+    for family in &shown.sessions {
+        let session = &family.session;
         let kind = if session.restricted {
             "restricted"
         } else {

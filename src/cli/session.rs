@@ -21,7 +21,7 @@ use crate::{
 pub enum Session {
     /// Print one Cookie header of a new session, for load tests and monitoring. Audited.
     Issue(Issue),
-    /// List live sessions.
+    /// List live sessions, one line for each sign-in.
     List(List),
     /// End sessions, within a second on every node.
     Revoke(Revoke),
@@ -109,7 +109,8 @@ pub(super) async fn run(core: &Core, command: &Session) -> Result<Report, Failur
         }
         Session::List(list) => {
             let live = sessions::list(core, list.account.as_deref()).await?;
-            let lines = live.iter().map(|session| {
+            let lines = live.iter().map(|family| {
+                let session = &family.session;
                 let kind = if session.restricted {
                     "restricted"
                 } else {
@@ -117,8 +118,10 @@ pub(super) async fn run(core: &Core, command: &Session) -> Result<Report, Failur
                 };
                 let (id, account, device) = (session.id, session.account, &session.device);
                 format!(
-                    "{id}  {account}  {kind:10}  {}  until {}  {device}",
-                    session.method, session.expires_at
+                    "{id}  {account}  {kind:10}  {}  until {}  {device}  {}",
+                    session.method,
+                    session.expires_at,
+                    family.hosts.join(" ")
                 )
             });
             Ok(Report {

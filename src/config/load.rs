@@ -31,8 +31,7 @@ pub struct Loaded {
 }
 
 /// Keys of a later version. They are refused rather than ignored: who sets one relies on it.
-const NOT_YET: [&str; 6] = [
-    "server.auth_host",
+const NOT_YET: [&str; 5] = [
     "server.admin_listen",
     "methods.password",
     "identity.assertion",
@@ -296,7 +295,6 @@ max_age = "5m"
             "gateway.toml:5:1: server.admin_listen: not available in this version; expected \"listen\", ",
             "gateway.toml:8:10: relying_party.accent = \"blue\": wrong value; expected a colour such as \"#0a6cff\"",
             "gateway.toml:9:12: relying_party.origins[0] = \"https://127.0.0.1\": wrong value; expected an origin such as \"https://app.example.com\" or \"http://localhost:8080\"; passkeys do not work at IP addresses, nor over plain http elsewhere",
-            "gateway.toml:9:33: relying_party.origins[1] = \"https://other.org\": passkeys of the relying party do not work here; expected a host that is \"example.com\" or ends in \".example.com\"",
             "gateway.toml:12:8: session.idle = \"90x\": wrong value; expected a duration above zero in s, m, h or d, such as \"90s\", \"15m\", \"12h\" or \"7d\"",
             "gateway.toml:14:11: methods.email.enabled = \"yes\": wrong type; expected true or false",
             "gateway.toml:15:10: methods.email.grants = \"ful\": wrong value; expected \"restricted\" or \"full\"; did you mean \"full\"?",

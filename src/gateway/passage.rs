@@ -73,13 +73,7 @@ impl Passage {
     /// Whether people reach this host over TLS: on this connection, or before something in front that ends
     /// it, as the configured origin says.
     pub fn is_secure(&self, host: &str) -> bool {
-        self.tls
-            || self
-                .config()
-                .relying_party
-                .origins
-                .iter()
-                .any(|origin| origin.host() == host && origin.url().scheme() == "https")
+        self.tls || self.config().relying_party.is_reached_securely(host)
     }
 
     /// What an own page learns.

@@ -92,6 +92,7 @@ impl Proxy {
             .sessions
             .visit(
                 &session.req_header().headers,
+                facts.authority.host(),
                 &passage.snapshot.config.session,
             )
             .await;

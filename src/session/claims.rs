@@ -47,6 +47,9 @@ pub struct Claims {
     pub stepped_up_at: Option<Timestamp>,
     /// Absolute end.
     pub session_expires_at: Timestamp,
+    /// The host that takes it; `None` is any. A session that was handed to one host, whose names may be less
+    /// well guarded than those of another, is worth nothing there.
+    pub host: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +69,8 @@ struct Payload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stepped_up_at: Option<Timestamp>,
     ses_exp: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +92,7 @@ impl Claims {
             restricted: session.restricted,
             stepped_up_at: session.stepped_up_at,
             session_expires_at: session.expires_at,
+            host: session.host.clone(),
         }
     }
 
@@ -114,6 +120,11 @@ impl Claims {
     pub fn has_fresh_passkey_check(&self, now: Timestamp) -> bool {
         let checked_at = self.passkey_checked_at();
         !self.restricted && checked_at.is_some_and(|checked_at| now.since(checked_at) <= FRESH)
+    }
+
+    /// Whether a request to `host` may come with it.
+    pub fn is_for(&self, host: &str) -> bool {
+        self.host.as_deref().is_none_or(|own| own == host)
     }
 
     /// Whether the token should be renewed.
@@ -164,6 +175,7 @@ impl TokenFormat {
             restricted: claims.restricted.then_some(Restriction::ReEnrol),
             stepped_up_at: claims.stepped_up_at,
             ses_exp: claims.session_expires_at,
+            host: claims.host.clone(),
         };
         encode(&header(key.kid()), &payload, key.encoding())
             .expect("HS256 signs plain data with a key of its own kind")
@@ -187,6 +199,7 @@ impl TokenFormat {
             restricted: payload.restricted.is_some(),
             stepped_up_at: payload.stepped_up_at,
             session_expires_at: payload.ses_exp,
+            host: payload.host,
         })
     }
 }
@@ -207,6 +220,7 @@ mod tests {
             restricted: true,
             stepped_up_at: None,
             session_expires_at: at(9000),
+            host: Some("app.example.com".to_owned()),
         }
     }
 
@@ -294,6 +308,20 @@ mod tests {
             ..by_passkey
         };
         assert!(!restricted.has_fresh_passkey_check(at(900)));
+    }
+
+    #[test]
+    fn a_token_is_for_its_host_or_for_any() {
+        let bound = claims();
+        assert!(bound.is_for("app.example.com"));
+        for other in ["wiki.example.com", "example.com", "app.example.com.", ""] {
+            assert!(!bound.is_for(other), "{other}");
+        }
+        let free = Claims {
+            host: None,
+            ..bound
+        };
+        assert!(free.is_for("wiki.example.com"));
     }
 
     #[test]

@@ -157,9 +157,9 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// The session a request's cookie proves, from memory alone.
-    pub fn recall(&self, headers: &HeaderMap, now: Timestamp) -> Recall {
-        let Some(claims) = self.authentic(headers) else {
+    /// The session a request's cookie proves to `host`, from memory alone.
+    pub fn recall(&self, headers: &HeaderMap, host: &str, now: Timestamp) -> Recall {
+        let Some(claims) = self.authentic(headers).filter(|claims| claims.is_for(host)) else {
             return Recall::Nobody;
         };
         if self.ended.has_ended(claims.sid) || claims.session_expires_at <= now {
@@ -174,11 +174,16 @@ impl Sessions {
         }
     }
 
-    /// The session a request's cookie proves, renewed if it is time. When the store does not answer, a
+    /// The session a request's cookie proves to `host`, renewed if it is time. When the store does not answer, a
     /// token that is still fresh goes on and any other is nobody's.
-    pub async fn visit(&self, headers: &HeaderMap, limits: &SessionLimits) -> Option<Visit> {
+    pub async fn visit(
+        &self,
+        headers: &HeaderMap,
+        host: &str,
+        limits: &SessionLimits,
+    ) -> Option<Visit> {
         let now = self.clock.now();
-        let claims = match self.recall(headers, now) {
+        let claims = match self.recall(headers, host, now) {
             Recall::Nobody => return None,
             Recall::Live(visit) => return Some(visit),
             Recall::AskStore(claims) => claims,

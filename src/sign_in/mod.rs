@@ -197,8 +197,9 @@ fn session_of(
     earlier: Option<&SessionRecord>,
     now: Timestamp,
 ) -> SessionRecord {
+    let id = SessionId::random();
     let begun = SessionRecord {
-        id: SessionId::random(),
+        id,
         account: verified.account.id,
         method: Method::Passkey,
         authenticated_at: now,
@@ -211,6 +212,8 @@ fn session_of(
         device: ask.device.clone(),
         network: Some(ask.caller.network()),
         proofs: Method::Passkey.into(),
+        family: id,
+        host: ask.session_host(),
     };
     match &verified.proof {
         Proof::Passkey { used, credential } => SessionRecord {

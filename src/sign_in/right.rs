@@ -238,6 +238,7 @@ mod tests {
                     .step_up_age
                     .map(|age| now.minus(Duration::from_secs(age))),
                 session_expires_at: now.plus(HOLD),
+                host: None,
             };
             right_to_save(&Asking {
                 account: &account,

@@ -197,7 +197,8 @@ pub trait Store: Send + Sync + 'static {
     // ── sessions ───────────────────────────────────────────────────────────────────────────────────
 
     /// Spends a proof and starts the session it pays for, with all that goes with it: a new account, a new
-    /// passkey, a passkey's counter, the end of the session that is replaced. The one way to a session.
+    /// passkey, a passkey's counter, the end of the session that is replaced. The one way to a session, but for
+    /// those that are handed on from one host to another.
     async fn start_session(&self, start: &SessionStart, audit: &AuditRecord) -> Result<Started>;
 
     /// Notes that a session is in use and gives it back, unless it has ended, was idle longer than
@@ -220,7 +221,8 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Vec<SessionRecord>>;
 
-    /// Ends one session, of `account` if that is given. `false` if there was none alive.
+    /// Ends one session, of `account` if that is given, and with it its family: every session of the same
+    /// sign-in. `false` if there was none alive.
     async fn end_session(
         &self,
         id: SessionId,
@@ -229,13 +231,28 @@ pub trait Store: Send + Sync + 'static {
         notice: Option<&Notice>,
     ) -> Result<bool>;
 
-    /// Ends the sessions of one account, or all there are. Gives their number; of none nobody is told.
+    /// Ends the sessions of one account, or all there are. Gives the number of families; of none nobody is told.
     async fn end_sessions(
         &self,
         account: Option<AccountId>,
         audit: &AuditRecord,
         notice: Option<&Notice>,
     ) -> Result<u64>;
+
+    // ── one sign-in for many hosts ─────────────────────────────────────────────────────────────────
+
+    /// Keeps a code that plants a session on another host. `false`, and nothing is kept, if the session that is
+    /// to be handed on is over.
+    async fn begin_handoff(&self, handoff: &Handoff, now: Timestamp) -> Result<bool>;
+
+    /// Spends a code, whoever brings it; in the browser, on the host and in the time it was made for, and while
+    /// what it hands on lives, it plants a session of the same family: all that one is, with an id, a browser and
+    /// a host of its own. `audit` is of the planting, and its account is filled in.
+    async fn redeem_handoff(
+        &self,
+        redemption: &HandoffRedemption,
+        audit: &AuditRecord,
+    ) -> Result<Redeemed>;
 
     // ── sign-in by email ───────────────────────────────────────────────────────────────────────────
 

@@ -202,6 +202,21 @@ pub enum AuditEvent {
         /// Why.
         reason: Refusal,
     },
+    /// A session was handed on to another host.
+    SessionHandedOn {
+        /// The session planted there.
+        session: SessionId,
+        /// Which host.
+        host: String,
+    },
+    /// A session was not handed on to another host.
+    HandoffRefused {
+        /// Why.
+        reason: Refusal,
+        /// Which host, where it is one of ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+    },
     /// A new session signing key is in use.
     KeyRotated {
         /// Its key id.
@@ -346,6 +361,10 @@ pub enum Refusal {
     NotApproved,
     /// The session is restricted until re-enrolment.
     Restricted,
+    /// Shown up at another host than it was made for.
+    OtherHost,
+    /// No route names the host.
+    UnknownHost,
 }
 
 impl AuditRecord {

@@ -61,6 +61,13 @@ impl Ask {
         self.core.clock.now()
     }
 
+    /// The host that a session begun here is for: where one host signs people in for all, a session is good
+    /// for its own host alone.
+    pub fn session_host(&self) -> Option<String> {
+        let auth = self.config().relying_party.auth.as_ref();
+        auth.map(|_| self.caller.host.clone())
+    }
+
     /// The live session.
     ///
     /// # Errors
@@ -249,15 +256,16 @@ impl Ask {
     fn require_own_page(&self, headers: &HeaderMap, form_token: &str) -> Result<(), Refusal> {
         let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
-        let from_here =
-            match (site, origin) {
-                (Some(site), _) => matches!(site, b"same-origin" | b"none"),
-                // Our pages send no referrer, which makes browsers say `null` here (Fetch §3.2).
-                (None, None | Some(b"null")) => true,
-                (None, Some(origin)) => self.config().relying_party.origins.iter().any(|ours| {
-                    ours.as_str().as_bytes() == origin && ours.host() == self.caller.host
-                }),
-            };
+        let from_here = match (site, origin) {
+            (Some(site), _) => matches!(site, b"same-origin" | b"none"),
+            // Our pages send no referrer, which makes browsers say `null` here (Fetch §3.2).
+            (None, None | Some(b"null")) => true,
+            (None, Some(origin)) => {
+                let party = &self.config().relying_party;
+                let here = party.address_of(&self.caller.host);
+                here.is_some_and(|here| here.as_str().as_bytes() == origin)
+            }
+        };
         if from_here && self.browser.accepts(form_token, &self.core.secret) {
             Ok(())
         } else {

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     core::Core,
     method::Method,
-    store::{Account, AccountState, BackupCodes, Credential, SessionRecord, Standing},
+    store::{Account, AccountState, BackupCodes, Credential, Family, Standing},
     telemetry::audit::AuditRecord,
     web::{
         pages::{AdminPasskey, AdminRecord, AdminSession, FoundAccount},
@@ -71,7 +71,8 @@ pub(super) fn passkey(credential: &Credential) -> AdminPasskey {
     }
 }
 
-pub(super) fn session(session: &SessionRecord) -> AdminSession {
+pub(super) fn session(family: &Family) -> AdminSession {
+    let session = &family.session;
     let kind = if session.restricted {
         "Limited"
     } else {
@@ -85,7 +86,7 @@ pub(super) fn session(session: &SessionRecord) -> AdminSession {
             .network
             .map_or_else(|| "command line".to_owned(), |network| network.to_string()),
         started: session.authenticated_at.for_people(),
-        last_seen: session.last_seen_at.for_people(),
+        last_seen: family.seen_at.for_people(),
     }
 }
 

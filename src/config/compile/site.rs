@@ -1,6 +1,6 @@
 //! `[relying_party]`: what passkeys belong to, where people reach the gateway, and how pages look.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use super::{Surroundings, routes};
 use crate::config::{
@@ -16,7 +16,10 @@ const ID: &str = "a domain name such as \"example.com\", or \"localhost\"";
 const ORIGIN: &str = "an origin such as \"https://app.example.com\" or \"http://localhost:8080\"; passkeys do not work \
                       at IP addresses, nor over plain http elsewhere";
 
-/// The relying party, whose origins are all at or below its id.
+/// Browsers take related origins of at least so many names, and may take no more (WebAuthn L3 §5.11.1).
+const MAX_RELATED_NAMES: usize = 5;
+
+/// The relying party.
 pub(super) fn relying_party(file: &File, findings: &mut Findings<'_>) -> Option<RelyingParty> {
     let section = &file.relying_party;
     let written = findings.required(section.value.id.as_ref(), section, "relying_party.id", ID);
@@ -30,12 +33,18 @@ pub(super) fn relying_party(file: &File, findings: &mut Findings<'_>) -> Option<
         findings.error(written, Finding::value(ID));
         return None;
     };
-    let origins = match (given, &section.value.origins) {
-        (Some(origins), Some(list)) => {
-            refuse_foreign(&id, list, findings);
-            origins?
+    let auth = match auth_host(file, findings) {
+        None => None,
+        Some(host) => Some(auth_origin(file, &id, &host?, given.as_ref(), findings)?),
+    };
+    let origins = match (given, &auth) {
+        (Some(origins), auth) => {
+            let mut origins = origins?;
+            origins.extend(auth.clone().filter(|auth| !origins.contains(auth)));
+            origins
         }
-        (_, _) => {
+        (None, Some(auth)) => vec![auth.clone()],
+        (None, None) => {
             let origins = default_origins(file, &id);
             if origins.is_empty() {
                 let finding = Finding::new(format!(
@@ -51,8 +60,44 @@ pub(super) fn relying_party(file: &File, findings: &mut Findings<'_>) -> Option<
     Some(RelyingParty {
         name: name(&section.value, &id),
         origins,
+        auth,
         id,
     })
+}
+
+/// The name in `server.auth_host`: `None` if there is none, `Some(None)` after saying what is wrong with it.
+fn auth_host(file: &File, findings: &mut Findings<'_>) -> Option<Option<String>> {
+    let written = file.server.auth_host.as_ref()?;
+    let name = domain(&written.value);
+    if name.is_none() {
+        let accepted = "a host name such as \"auth.example.com\", without scheme and port";
+        findings.error(written, Finding::value(accepted));
+    }
+    Some(name)
+}
+
+/// How browsers reach the host where people sign in.
+fn auth_origin(
+    file: &File,
+    id: &str,
+    host: &str,
+    given: Option<&Option<Vec<Origin>>>,
+    findings: &mut Findings<'_>,
+) -> Option<Origin> {
+    let given = given.and_then(Option::as_deref).unwrap_or_default();
+    if let Some(origin) = given.iter().find(|origin| origin.host() == host) {
+        return Some(origin.clone());
+    }
+    let written = file.server.auth_host.as_ref()?;
+    if !is_at_or_below(host, id) {
+        let finding =
+            Finding::new("passkeys of the relying party do not work here").expected(format!(
+                "a host that is \"{id}\" or ends in \".{id}\", or one of relying_party.origins"
+            ));
+        findings.error(written, finding);
+        return None;
+    }
+    Origin::parse(&format!("https://{host}"))
 }
 
 /// Name, logo and colour.
@@ -89,16 +134,25 @@ pub(super) fn branding(
     })
 }
 
-/// Hosts that ask for a sign-in which browsers would refuse there.
+/// Hosts that ask for a sign-in which people would not get there.
 pub(super) fn warn_of_hosts_without_sign_in(
     file: &File,
     party: &RelyingParty,
     findings: &mut Findings<'_>,
 ) {
+    warn_of_related_origins(file, party, findings);
     for route in &file.route {
         let Some(host) = &route.value.host else {
+            if party.auth.is_some() && route.value.access.value != AccessLevel::Public {
+                let problem = "with server.auth_host, hosts get sessions that a route names, exactly or by a \
+                               wildcard; at any other, nobody can sign in";
+                findings.warning(route, Finding::new(problem).expected("a `host`"));
+            }
             continue;
         };
+        if party.auth.is_some() {
+            continue;
+        }
         let Some(name) = routes::exact_host(host) else {
             continue;
         };
@@ -155,13 +209,46 @@ fn given_origins(list: &List<String>, findings: &mut Findings<'_>) -> Option<Vec
     (!origins.is_empty()).then_some(origins)
 }
 
-fn refuse_foreign(id: &str, list: &List<String>, findings: &mut Findings<'_>) {
-    for text in &list.value {
-        if Origin::parse(&text.value).is_some_and(|origin| !is_at_or_below(origin.host(), id)) {
-            let finding = Finding::new("passkeys of the relying party do not work here")
-                .expected(format!("a host that is \"{id}\" or ends in \".{id}\""));
-            findings.error(text, finding);
-        }
+/// Passkeys work at related origins by leave of the relying party's own host, which browsers ask.
+fn warn_of_related_origins(file: &File, party: &RelyingParty, findings: &mut Findings<'_>) {
+    let Some(list) = &file.relying_party.value.origins else {
+        return;
+    };
+    let offered: Vec<_> = party.passkey_origins().iter().map(Origin::host).collect();
+    if offered.iter().all(|host| party.is_at_home(host)) {
+        return;
+    }
+    let names: HashSet<_> = offered.iter().map(|host| registrable_name(host)).collect();
+    if names.len() > MAX_RELATED_NAMES {
+        let problem = format!(
+            "origins of {} different names: browsers may take the first {MAX_RELATED_NAMES} alone",
+            names.len()
+        );
+        findings.warning(list, Finding::new(problem));
+    }
+    let id = &party.id;
+    let served = file.route.iter().any(|route| match &route.value.host {
+        None => true,
+        Some(host) => routes::exact_host(host).as_deref() == Some(id.as_str()),
+    });
+    if !served && party.auth.as_ref().map(Origin::host) != Some(id) {
+        let problem = format!(
+            "browsers ask https://{id}/.well-known/webauthn before passkeys work at related origins, and no \
+             route names that host; let this address reach the gateway, or serve there what the gateway answers"
+        );
+        findings.warning(list, Finding::new(problem));
+    }
+}
+
+/// The label that browsers count related origins by, as far as it can be told without the public suffix list:
+/// `example` of `app.example.com` and of `app.example.co.uk`.
+fn registrable_name(host: &str) -> &str {
+    let labels: Vec<_> = host.rsplit('.').collect();
+    match labels.as_slice() {
+        [top, second, third, ..] if top.len() == 2 && second.len() <= 3 => third,
+        [_, second, ..] => second,
+        [only] => only,
+        [] => "",
     }
 }
 
@@ -304,6 +391,133 @@ mod tests {
         ] {
             assert_found(&format!("{text}\n{APP}{ROUTE}"), expected);
         }
+    }
+
+    const MANY_WILDCARDS: &str = "[[route]]\nhost = \"*.example.com\"\nupstream = \"app\"\n";
+
+    #[test]
+    fn the_host_where_people_sign_in_is_one_where_passkeys_work() {
+        for (text, expected) in [
+            (
+                "server.auth_host = \"https://auth.example.com\"",
+                "server.auth_host = \"https://auth.example.com\": wrong value; expected a host name such as",
+            ),
+            (
+                "server.auth_host = \"auth.example.com:8443\"",
+                "server.auth_host = \"auth.example.com:8443\": wrong value",
+            ),
+            (
+                "server.auth_host = \"192.0.2.1\"",
+                "server.auth_host = \"192.0.2.1\": wrong value",
+            ),
+            (
+                "server.auth_host = \"*.example.com\"",
+                "server.auth_host = \"*.example.com\": wrong value",
+            ),
+            (
+                "server.auth_host = \"\"",
+                "server.auth_host = \"\": wrong value",
+            ),
+            (
+                "server.auth_host = \"auth.example.org\"",
+                "server.auth_host = \"auth.example.org\": passkeys of the relying party do not work here; expected \
+                 a host that is \"example.com\" or ends in \".example.com\", or one of relying_party.origins",
+            ),
+        ] {
+            assert_found(&format!("{text}\n{PARTY}{APP}{ROUTE}"), expected);
+        }
+        let without_host = "[[route]]\nupstream = \"app\"\n";
+        assert_found(
+            &format!("server.auth_host = \"auth.example.com\"\n{PARTY}{APP}{without_host}"),
+            "warning: route[0]: with server.auth_host, hosts get sessions that a route names",
+        );
+    }
+
+    #[test]
+    fn passkeys_work_at_the_host_where_people_sign_in_alone() {
+        let auth = |text: &str| {
+            let folder = TempDir::new().unwrap();
+            let party = format!("[relying_party]\nid = \"example.com\"\n{text}\n");
+            let text =
+                format!("server.auth_host = \"Auth.example.com\"\n{party}{APP}{MANY_WILDCARDS}");
+            crate::config::compile::fixture::read(&folder, &text.replace("Auth", "auth"))
+                .unwrap_or_else(|problems| panic!("{problems}"))
+                .config
+                .relying_party
+        };
+        let written = |origins: &[Origin]| -> Vec<_> {
+            origins
+                .iter()
+                .map(|origin| origin.as_str().to_owned())
+                .collect()
+        };
+        let party = auth("");
+        assert_eq!(
+            written(party.passkey_origins()),
+            ["https://auth.example.com"]
+        );
+        assert_eq!(
+            party.origin_for("app.example.com").as_str(),
+            "https://auth.example.com"
+        );
+        let address =
+            |party: &RelyingParty, host| party.address_of(host).unwrap().as_str().to_owned();
+        assert_eq!(
+            address(&party, "app.example.com"),
+            "https://app.example.com"
+        );
+        let party =
+            auth("origins = [\"https://app.example.com:9443\", \"https://auth.example.com:8443\"]");
+        assert_eq!(
+            written(party.passkey_origins()),
+            ["https://auth.example.com:8443"]
+        );
+        assert_eq!(
+            address(&party, "app.example.com"),
+            "https://app.example.com:9443"
+        );
+        assert_eq!(
+            address(&party, "wiki.example.com"),
+            "https://wiki.example.com:8443"
+        );
+        for forged in [
+            "evil.example:9/.example.com",
+            "a/b",
+            "a@b",
+            "a?b",
+            "a#b",
+            "A",
+            "a b",
+            "",
+        ] {
+            assert!(party.address_of(forged).is_none(), "{forged}");
+        }
+    }
+
+    #[test]
+    fn related_origins_are_few_and_somebody_answers_for_them() {
+        let with = |origins: &str, routes: &str| {
+            let party = format!("[relying_party]\nid = \"example.com\"\norigins = [{origins}]\n");
+            found(&TempDir::new().unwrap(), &format!("{party}{APP}{routes}"))
+        };
+        let home = "[[route]]\nhost = \"example.com\"\nupstream = \"app\"\n";
+        let both = "\"https://example.com\", \"https://shop.example.co.uk\"";
+        assert_eq!(with(both, home), [""; 0]);
+        let shop = "[[route]]\nhost = \"shop.example.co.uk\"\nupstream = \"app\"\n";
+        let found = with(both, shop);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].contains("warning: relying_party.origins: browsers ask https://example.com/.well-known/webauthn"),
+            "{found:#?}"
+        );
+        let six = "\"https://a.org\", \"https://b.org\", \"https://c.org\", \"https://d.org\", \"https://e.org\", \
+                   \"https://f.org\", \"https://www.f.org\", \"https://example.com\"";
+        let found = with(six, home);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].contains("origins of 7 different names"),
+            "{found:#?}"
+        );
     }
 
     #[test]

@@ -23,6 +23,16 @@ pub struct Server {
     /// Certificates, chosen by the name a browser asks for; the first serves everybody else. Without any
     /// the gateway speaks plain HTTP, which is for loopback or for a place behind something that ends TLS.
     pub tls: Vec<Section<Tls>>,
+    /// The host where people sign in, for all hosts: with it, the gateway's pages and passkeys live there alone,
+    /// and every other host gets its session from there without a click, by a code that works once, for 30
+    /// seconds, in one browser. A route must name such a host, exactly or by a wildcard. Signing out on any of
+    /// them signs out on all; each host has its own cookie and idle limit, and using one host does not keep
+    /// the session of another alive. It is reached at the origin of `relying_party.origins` that has this host,
+    /// else at `https://HOST`; the other hosts by the same scheme and port, unless an origin has their host.
+    /// The host is `relying_party.id` or below it, or that of one of the origins. Without it: people sign in at
+    /// each host for itself.
+    #[schemars(example = &"auth.example.com")]
+    pub auth_host: Option<At<String>>,
 }
 
 /// A certificate and its key.
@@ -45,6 +55,7 @@ impl Default for Server {
             listen: vec![loopback.into()].into(),
             secret: None,
             tls: Vec::new(),
+            auth_host: None,
         }
     }
 }

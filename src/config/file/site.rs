@@ -12,8 +12,8 @@ use super::{At, Colour, List, SecretText, StoreUrl};
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["id"]))]
 pub struct RelyingParty {
-    /// The domain that passkeys belong to: the hosts of all origins are this domain or below it. Changing
-    /// it makes every saved passkey useless.
+    /// The domain that passkeys belong to. They work at this host and those below it, and at the hosts of
+    /// related `origins`. Changing it makes every saved passkey useless.
     #[schemars(example = &"example.com")]
     pub id: Option<At<String>>,
     /// The name that authenticators, pages and mails show. Without it: the `id`.
@@ -21,8 +21,12 @@ pub struct RelyingParty {
     pub name: Option<At<String>>,
     /// Where people reach the gateway, as a browser writes it: scheme, host and any port. Passkeys work at
     /// these alone, and links in mails begin with one of them, never with what a request claimed. Plain
-    /// `http` is accepted for `localhost`. Without it: `https://HOST` for each host of a route that has no
-    /// wildcard and is at or below `id`.
+    /// `http` is accepted for `localhost`. An origin whose host is neither `id` nor below it is a related one:
+    /// browsers look for it at `https://ID/.well-known/webauthn`, which the gateway answers, so that address
+    /// must reach it; they take origins of five different names at most. With `server.auth_host`, passkeys work
+    /// at that host alone, and the others are listed only to say by which scheme and port they are reached.
+    /// Without it: that of `server.auth_host`, or `https://HOST` for each host of a route that has no wildcard
+    /// and is at or below `id`.
     #[schemars(example = ["https://app.example.com", "https://wiki.example.com:8443"])]
     pub origins: Option<List<String>>,
     /// A logo for the pages: an SVG, PNG or WebP file of at most 256 KiB. Without it the name is shown.

@@ -35,6 +35,7 @@ fn visit(groups: &[&str]) -> Visit {
             token_expires_at: now,
             authenticated_at: now,
             session_expires_at: now,
+            host: None,
         }),
         account: Arc::new(Account {
             id: AccountId::random(),

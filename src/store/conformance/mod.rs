@@ -10,6 +10,7 @@ pub(crate) mod atomicity;
 pub(crate) mod backup_codes;
 pub(crate) mod email;
 pub(crate) mod feed;
+pub(crate) mod handoff;
 pub(crate) mod outbox;
 pub(crate) mod pairing;
 pub(crate) mod passkeys;
@@ -90,6 +91,17 @@ macro_rules! rules {
             sessions::sessions_are_listed_newest_first
             sessions::a_session_is_ended_once_and_by_its_own_account
             sessions::many_sessions_are_ended_and_counted
+            handoff::a_session_is_handed_on_as_it_is
+            handoff::of_many_who_bring_one_code_one_gets_a_session
+            handoff::a_code_is_worth_nothing_elsewhere_and_nothing_afterwards
+            handoff::a_code_is_worth_nothing_from_its_expiry_on
+            handoff::what_has_ended_is_not_handed_on
+            handoff::the_session_left_behind_on_a_host_ends
+            handoff::a_family_ends_as_one_and_each_is_told_of
+            handoff::families_are_counted_and_gathered
+            handoff::what_ends_an_account_ends_its_families
+            handoff::removing_a_passkey_ends_the_families_it_raised
+            handoff::a_report_ends_the_families_of_what_it_stops
             takeover::a_held_passkey_is_good_once_it_is_used_after_its_wait
             takeover::a_frozen_passkey_opens_and_raises_nothing
             takeover::a_recovery_doubts_the_other_passkeys_and_ends_the_other_sessions
@@ -266,8 +278,9 @@ pub(crate) fn credential(account: AccountId) -> Credential {
 
 /// A session from `begun` on, for an hour.
 pub(crate) fn session(account: AccountId, begun: Timestamp) -> SessionRecord {
+    let id = SessionId::random();
     SessionRecord {
-        id: SessionId::random(),
+        id,
         account,
         method: Method::Passkey,
         authenticated_at: begun,
@@ -280,6 +293,8 @@ pub(crate) fn session(account: AccountId, begun: Timestamp) -> SessionRecord {
         device: "Firefox on Linux".to_owned(),
         network: Some(Network::of([203, 0, 113, 9].into())),
         proofs: Method::Passkey.into(),
+        family: id,
+        host: None,
     }
 }
 

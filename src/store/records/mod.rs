@@ -4,6 +4,7 @@ mod account;
 mod credential;
 mod email;
 mod feed;
+mod handoff;
 mod outbox;
 mod pairing;
 mod recovery;
@@ -11,6 +12,6 @@ mod report;
 mod session;
 
 pub use self::{
-    account::*, credential::*, email::*, feed::*, outbox::*, pairing::*, recovery::*, report::*,
-    session::*,
+    account::*, credential::*, email::*, feed::*, handoff::*, outbox::*, pairing::*, recovery::*,
+    report::*, session::*,
 };

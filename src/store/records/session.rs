@@ -1,5 +1,7 @@
 //! Sessions, and what starting one costs and brings with it.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::{Account, Credential, CredentialUse, Notice};
@@ -40,6 +42,53 @@ pub struct SessionRecord {
     pub network: Option<Network>,
     /// By which methods the person has proved who they are, in this session and those it took the place of.
     pub proofs: Proofs,
+    /// The sign-in it comes from, by its first session: those that took each other's place and those that were
+    /// handed to other hosts are one family, and end as one. The store knows it of a session that is replaced.
+    pub family: SessionId,
+    /// The host whose cookie it is; `None` where any host takes it.
+    pub host: Option<String>,
+}
+
+/// The live sessions of one sign-in: one line for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Family {
+    /// The newest of them.
+    #[serde(flatten)]
+    pub session: SessionRecord,
+    /// When one of them was last used.
+    pub seen_at: Timestamp,
+    /// All of them.
+    pub ids: Vec<SessionId>,
+    /// The hosts they are of, newest first.
+    pub hosts: Vec<String>,
+}
+
+impl Family {
+    /// Gathers sessions by the sign-ins they come from, in the order of each one's first.
+    pub fn gather(sessions: Vec<SessionRecord>) -> Vec<Self> {
+        let mut families: Vec<Self> = Vec::new();
+        let mut places = HashMap::new();
+        for session in sessions {
+            let place = *places.entry(session.family).or_insert(families.len());
+            match families.get_mut(place) {
+                Some(family) => family.add(session),
+                None => families.push(Self {
+                    seen_at: session.last_seen_at,
+                    ids: vec![session.id],
+                    hosts: session.host.iter().cloned().collect(),
+                    session,
+                }),
+            }
+        }
+        families
+    }
+
+    fn add(&mut self, session: SessionRecord) {
+        self.seen_at = self.seen_at.max(session.last_seen_at);
+        self.ids.push(session.id);
+        self.hosts
+            .extend(session.host.filter(|host| !self.hosts.contains(host)));
+    }
 }
 
 /// The proof that a session costs. Spent in the same step that starts the session.

@@ -153,13 +153,13 @@ pub(super) async fn add(
 }
 
 /// Notes within a step which sign-in a new passkey comes from.
-pub(super) async fn note_origin(
+pub(super) async fn note_family(
     step: &mut Step,
     credential: &Credential,
     session: SessionId,
 ) -> Result<()> {
     let update = sqlx::query(
-        "UPDATE credential SET saved_in = (SELECT origin FROM session WHERE id = ?2) WHERE id = ?1",
+        "UPDATE credential SET saved_in = (SELECT family FROM session WHERE id = ?2) WHERE id = ?1",
     );
     step.execute(update.bind(&credential.id).bind(session))
         .await

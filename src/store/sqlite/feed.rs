@@ -117,6 +117,7 @@ pub(super) async fn forget_before(mut step: Step, moment: Timestamp) -> Result<u
         "DELETE FROM email_attempt WHERE expires_at < ?1",
         "DELETE FROM invitation WHERE expires_at < ?1",
         "DELETE FROM report WHERE expires_at < ?1",
+        "DELETE FROM handoff WHERE expires_at < ?1",
         // Those of the last minutes say whether an account is blocked; `moment` is far before.
         "DELETE FROM pairing WHERE expires_at < ?1 AND (blocked_at IS NULL OR blocked_at < ?1)",
         "DELETE FROM change WHERE at < ?1",

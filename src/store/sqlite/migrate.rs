@@ -32,9 +32,10 @@ pub(super) async fn migrate(mut step: Step) -> Result<()> {
 }
 
 /// One script per version. A released script never changes; the next one is added behind it.
-const VERSIONS: [&str; 2] = [
+const VERSIONS: [&str; 3] = [
     include_str!("../migrations/sqlite_0001_initial.sql"),
     include_str!("../migrations/sqlite_0002_recovery.sql"),
+    include_str!("../migrations/sqlite_0003_hosts.sql"),
 ];
 
 #[derive(Default)]

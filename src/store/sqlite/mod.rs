@@ -11,6 +11,7 @@ mod credentials;
 mod email;
 mod feed;
 mod file;
+mod handoff;
 mod migrate;
 mod notices;
 mod outbox;
@@ -34,10 +35,10 @@ use self::step::{Read, Step, unavailable};
 use super::{
     Account, AccountKey, AccountState, AddressChange, AddressChanged, Approved, BackupCodeTry,
     BackupCodes, Change, ChangePosition, Claimed, CodeTry, Creation, Credential, CredentialRemoval,
-    EmailAttempt, Invitation, Notice, OutboxMail, OutboxState, Pairing, PairingApproval,
-    PairingClaim, PairingKey, RecoveryChoice, RecoveryLink, RecoveryLinkOwner, RecoveryRequest,
-    RecoveryStep, ReportState, Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store,
-    StoredKey,
+    EmailAttempt, Handoff, HandoffRedemption, Invitation, Notice, OutboxMail, OutboxState, Pairing,
+    PairingApproval, PairingClaim, PairingKey, RecoveryChoice, RecoveryLink, RecoveryLinkOwner,
+    RecoveryRequest, RecoveryStep, Redeemed, ReportState, Result, SessionRecord, SessionStart,
+    Started, Stop, Stopped, Store, StoredKey,
 };
 use crate::{
     clock::Timestamp,
@@ -326,6 +327,18 @@ impl Store for SqliteStore {
         notice: Option<&Notice>,
     ) -> Result<u64> {
         sessions::end_many(self.step("end sessions").await?, account, audit, notice).await
+    }
+
+    async fn begin_handoff(&self, handoff: &Handoff, now: Timestamp) -> Result<bool> {
+        handoff::begin(self.step("keep a handoff").await?, handoff, now).await
+    }
+
+    async fn redeem_handoff(
+        &self,
+        redemption: &HandoffRedemption,
+        audit: &AuditRecord,
+    ) -> Result<Redeemed> {
+        handoff::redeem(self.step("redeem a handoff").await?, redemption, audit).await
     }
 
     async fn begin_email_attempt(

@@ -12,7 +12,7 @@ pub(super) async fn add(step: &mut Step, notice: &Notice) -> Result<()> {
     if let Some(report) = &notice.report {
         let insert = sqlx::query(
             "INSERT INTO report (digest, account, credential, session, about, created_at, expires_at)
-             VALUES (?1, ?2, ?3, (SELECT origin FROM session WHERE id = ?4), ?5, ?6, ?7)",
+             VALUES (?1, ?2, ?3, (SELECT family FROM session WHERE id = ?4), ?5, ?6, ?7)",
         )
         .bind(report.digest)
         .bind(report.account)

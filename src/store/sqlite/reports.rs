@@ -5,6 +5,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 use super::{
     feed, notices, outbox,
     row::Record,
+    sessions,
     step::{Read, Statement, Step},
 };
 use crate::{
@@ -67,9 +68,8 @@ pub(super) async fn stop(
     };
     let mut passkeys: Vec<Credential> = step.all(freeze(stop.account, &suspect, keep, at)).await?;
     passkeys.sort_by_key(|passkey| passkey.created_at);
-    let sessions = step
-        .execute(end_sessions(stop.account, &suspect, keep, at))
-        .await?;
+    let sessions =
+        sessions::count(&mut step, end_sessions(stop.account, &suspect, keep, at)).await?;
     step.execute(spend_others(stop.account, &suspect, keep, at))
         .await?;
     let block = sqlx::query(
@@ -139,7 +139,7 @@ fn freeze<'a>(
              UNION
              SELECT later.id
              FROM grown JOIN session ON session.credential = grown.id
-                        JOIN credential AS later ON later.saved_in = session.origin
+                        JOIN credential AS later ON later.saved_in = session.family
              WHERE later.account = ?1 AND grown.id IS NOT (SELECT credential FROM session WHERE id = ?4)
          )
          UPDATE credential SET frozen_at = ?5, to_confirm = 0
@@ -156,7 +156,8 @@ fn freeze<'a>(
 
 /// Ends what the suspect sign-in and frozen passkeys opened, every restricted session, and every session by mail
 /// that no passkey has raised, which is a full one where the operator grants that: whoever is in the mailbox may
-/// sit in another one, and recover from there.
+/// sit in another one, and recover from there. On whichever hosts a sign-in has sessions, these end as one; of a
+/// sign-in of which a session is kept, only that one stays.
 fn end_sessions<'a>(
     account: AccountId,
     suspect: &'a Suspect,
@@ -166,8 +167,12 @@ fn end_sessions<'a>(
     sqlx::query(
         "UPDATE session SET ended_at = ?5
          WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?5 AND id IS NOT ?4
-           AND (restricted = 1 OR (credential IS NULL AND method = ?6) OR origin = ?3 OR credential = ?2 OR credential IN
-                   (SELECT id FROM credential WHERE account = ?1 AND frozen_at IS NOT NULL))",
+           AND (restricted = 1 OR (credential IS NULL AND method = ?6) OR family = ?3 OR family IN
+                   (SELECT family FROM session
+                    WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?5
+                      AND (credential = ?2 OR credential IN
+                              (SELECT id FROM credential WHERE account = ?1 AND frozen_at IS NOT NULL))))
+         RETURNING family",
     )
     .bind(account)
     .bind(&suspect.credential)

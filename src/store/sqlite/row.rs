@@ -96,6 +96,8 @@ impl Record for SessionRecord {
             device: row.try_get("device")?,
             network: row.try_get("network")?,
             proofs: row.try_get("proofs")?,
+            family: row.try_get("family")?,
+            host: row.try_get("host")?,
         })
     }
 }

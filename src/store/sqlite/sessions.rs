@@ -1,11 +1,19 @@
 //! Sessions once they have begun: renewing, listing, ending.
 //!
+//! Sessions of one sign-in are a family and end as one, on all hosts. Where one is kept (its passkey is removed
+//! in it, say) it alone stays; the other hosts get theirs anew from it.
+//!
 //! A session is alive while it has no `ended_at`, its `expires_at` is to come and its account is active.
 //! Setting `ended_at` tells the change feed, by a trigger of the schema.
 
+use std::collections::HashSet;
+
+use sqlx::{Row, sqlite::SqliteRow};
+
 use super::{
     notices,
-    step::{Read, Step},
+    row::Record,
+    step::{Read, Statement, Step},
 };
 use crate::{
     clock::Timestamp,
@@ -80,11 +88,15 @@ pub(super) async fn end_one(
 ) -> Result<bool> {
     let update = sqlx::query(
         "UPDATE session SET ended_at = ?1
-         WHERE id = ?2 AND (?3 IS NULL OR account = ?3) AND ended_at IS NULL AND expires_at > ?1",
+         WHERE ended_at IS NULL AND expires_at > ?1
+           AND family = (SELECT family FROM session
+                         WHERE id = ?2 AND (?3 IS NULL OR account = ?3) AND ended_at IS NULL
+                           AND expires_at > ?1)",
     );
-    if !step
-        .changes_one(update.bind(audit.at).bind(id).bind(account))
+    if step
+        .execute(update.bind(audit.at).bind(id).bind(account))
         .await?
+        == 0
     {
         step.abandon().await;
         return Ok(false);
@@ -106,9 +118,10 @@ pub(super) async fn end_many(
         Some(account) => end_of_account(&mut step, account, audit.at).await?,
         None => {
             let update = sqlx::query(
-                "UPDATE session SET ended_at = ?1 WHERE ended_at IS NULL AND expires_at > ?1",
+                "UPDATE session SET ended_at = ?1 WHERE ended_at IS NULL AND expires_at > ?1
+                 RETURNING family",
             );
-            step.execute(update.bind(audit.at)).await?
+            count(&mut step, update.bind(audit.at)).await?
         }
     };
     if let Some(notice) = notice.filter(|_| ended > 0) {
@@ -118,16 +131,36 @@ pub(super) async fn end_many(
     Ok(ended)
 }
 
-/// Ends an account's sessions within a step. Gives their number.
+/// Ends an account's sessions within a step. Gives the number of families.
 pub(super) async fn end_of_account(
     step: &mut Step,
     account: AccountId,
     at: Timestamp,
 ) -> Result<u64> {
     let update = sqlx::query(
-        "UPDATE session SET ended_at = ?1 WHERE account = ?2 AND ended_at IS NULL AND expires_at > ?1",
+        "UPDATE session SET ended_at = ?1 WHERE account = ?2 AND ended_at IS NULL AND expires_at > ?1
+         RETURNING family",
     );
-    step.execute(update.bind(at).bind(account)).await
+    count(step, update.bind(at).bind(account)).await
+}
+
+/// Runs a statement that ends sessions and gives the `family` of each. Gives the number of families: what people
+/// see as one session.
+pub(super) async fn count(step: &mut Step, ending: Statement<'_>) -> Result<u64> {
+    let ended: Vec<FamilyOf> = step.all(ending).await?;
+    let families: HashSet<_> = ended.into_iter().map(|FamilyOf(family)| family).collect();
+    Ok(families.len() as u64)
+}
+
+/// The family of a session.
+struct FamilyOf(SessionId);
+
+impl Record for FamilyOf {
+    const WHAT: &'static str = SessionRecord::WHAT;
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self(row.try_get("family")?))
+    }
 }
 
 /// Ends an account's sessions but `keep` within a step.
@@ -146,7 +179,7 @@ pub(super) async fn end_others(
         .map(drop)
 }
 
-/// Ends the sessions that a passkey opened or raised, but `keep`, within a step.
+/// Ends the sessions that a passkey opened or raised, and their families, but `keep`, within a step.
 pub(super) async fn end_of_credential(
     step: &mut Step,
     credential: &CredentialId,
@@ -155,7 +188,9 @@ pub(super) async fn end_of_credential(
 ) -> Result<()> {
     let update = sqlx::query(
         "UPDATE session SET ended_at = ?1
-         WHERE credential = ?2 AND id IS NOT ?3 AND ended_at IS NULL AND expires_at > ?1",
+         WHERE id IS NOT ?3 AND ended_at IS NULL AND expires_at > ?1
+           AND family IN (SELECT family FROM session
+                          WHERE credential = ?2 AND ended_at IS NULL AND expires_at > ?1)",
     );
     step.execute(update.bind(at).bind(credential).bind(keep))
         .await

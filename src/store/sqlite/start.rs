@@ -89,7 +89,7 @@ async fn enact(
     step.execute(insert_session(session, start.replaces))
         .await?;
     if let Some(new) = &start.new_credential {
-        credentials::note_origin(step, new, session.id).await?;
+        credentials::note_family(step, new, session.id).await?;
     }
     if let Some(recovered) = start.recovered {
         credentials::doubt_others(step, account.id, session.credential.as_ref()).await?;
@@ -273,7 +273,7 @@ async fn spend_pairing(
         "UPDATE pairing SET spent_at = ?4
          WHERE id = ?1 AND browser = ?2 AND account = ?3 AND approved_at IS NOT NULL
            AND refused_at IS NULL AND spent_at IS NULL AND superseded = 0 AND expires_at > ?4
-           AND EXISTS (SELECT 1 FROM session AS approving JOIN session AS living USING (origin)
+           AND EXISTS (SELECT 1 FROM session AS approving JOIN session AS living USING (family)
                        WHERE approving.id = pairing.approver
                          AND living.ended_at IS NULL AND living.expires_at > ?4)",
     );
@@ -306,9 +306,9 @@ fn insert_session(session: &SessionRecord, replaced: Option<SessionId>) -> State
     sqlx::query(
         "INSERT INTO session
              (id, account, method, authenticated_at, restricted, stepped_up_at, credential, created_at,
-              last_seen_at, expires_at, device, network, proofs, origin)
+              last_seen_at, expires_at, device, network, proofs, host, family)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-                 COALESCE((SELECT origin FROM session WHERE id = ?14), ?1))",
+                 ?14, COALESCE((SELECT family FROM session WHERE id = ?15), ?1))",
     )
     .bind(session.id)
     .bind(session.account)
@@ -323,5 +323,6 @@ fn insert_session(session: &SessionRecord, replaced: Option<SessionId>) -> State
     .bind(&session.device)
     .bind(session.network)
     .bind(&session.proofs)
+    .bind(&session.host)
     .bind(replaced)
 }

@@ -86,6 +86,33 @@ async fn a_file_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn sessions_of_an_older_schema_keep_their_sign_in() {
+    let folder = Folder::empty();
+    std::fs::write(folder.file(), "").unwrap();
+    let mut older = folder.neighbour().await;
+    for script in [
+        include_str!("../migrations/sqlite_0001_initial.sql"),
+        include_str!("../migrations/sqlite_0002_recovery.sql"),
+        "PRAGMA user_version = 2;
+         INSERT INTO account (id, user_handle, login, group_names, state, created_at)
+         VALUES (zeroblob(16), zeroblob(16), 'ann', '[]', 'active', 1);
+         INSERT INTO session (id, account, method, authenticated_at, restricted, created_at, last_seen_at,
+                              expires_at, device, proofs, origin)
+         VALUES (unhex('01010101010101010101010101010101'), zeroblob(16), 'passkey', 1, 0, 1, 1, 2000000,
+                 'Firefox', 'passkey', unhex('02020202020202020202020202020202'))",
+    ] {
+        sqlx::raw_sql(script).execute(&mut older).await.unwrap();
+    }
+    older.close().await.unwrap();
+    let sessions = folder.store().await.sessions(None, NOW).await.unwrap();
+    let [session] = sessions.as_slice() else {
+        panic!("{sessions:?}");
+    };
+    assert_eq!(session.family.to_string(), "02".repeat(16));
+    assert_eq!(session.host, None);
+}
+
+#[tokio::test]
 async fn what_is_no_sqlite_file_is_refused_and_left_alone() {
     let folder = Folder::empty();
     let text = "not a database, but long enough to have a header ".repeat(40);

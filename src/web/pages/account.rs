@@ -104,6 +104,8 @@ pub struct SessionRow {
     pub kind: &'static str,
     /// Whether it is this one.
     pub current: bool,
+    /// The hosts it is open on, where there are several; empty otherwise.
+    pub hosts: String,
 }
 
 /// Asks before a passkey is removed.

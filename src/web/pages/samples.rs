@@ -247,6 +247,7 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
         last_seen: "2 minutes ago".to_owned(),
         kind,
         current,
+        hosts: String::new(),
     };
     AccountPage {
         frame,
