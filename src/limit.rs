@@ -25,6 +25,8 @@ pub enum Attempt {
     BackupCode,
     /// Asking to be let in from another device, looking such a request up, or opening a stream of its events.
     Pairing,
+    /// Having a session handed on to another host, or bringing it there.
+    Handoff,
     /// Asking how one's own pairing goes on, where there is no stream of its events.
     PairingState,
 }
@@ -46,6 +48,7 @@ pub struct Limits {
     backup_code: Limit,
     pairing: Limit,
     pairing_state: Limit,
+    handoff: Limit,
     per_address: DefaultKeyedRateLimiter<EmailAddress>,
     per_account: DefaultKeyedRateLimiter<(Attempt, [u8; 32])>,
 }
@@ -69,6 +72,8 @@ impl Default for Limits {
             pairing: Limit::new(quota(40, Duration::from_secs(6)), 200),
             // Sixty looks in a pairing's two minutes.
             pairing_state: Limit::new(quota(300, Duration::from_millis(200)), 1000),
+            // Two for each host that somebody opens; the codes have 256 bits.
+            handoff: Limit::new(quota(300, Duration::from_millis(200)), 2000),
             // Three mails at once, then one in five minutes: a nuisance to nobody's mailbox.
             per_address: DefaultKeyedRateLimiter::keyed(quota(3, Duration::from_secs(300))),
             // Ten mistyped codes at once, then one in ten minutes: a guesser needs 15 hours for the hundred
@@ -92,6 +97,7 @@ impl Limits {
             Attempt::BackupCode => &self.backup_code,
             Attempt::Pairing => &self.pairing,
             Attempt::PairingState => &self.pairing_state,
+            Attempt::Handoff => &self.handoff,
         };
         limit
             .per_network
@@ -139,6 +145,7 @@ impl Limits {
             &self.backup_code,
             &self.pairing,
             &self.pairing_state,
+            &self.handoff,
         ] {
             limit.per_network.retain_recent();
         }

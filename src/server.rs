@@ -168,6 +168,10 @@ pub fn pages(core: &Arc<Core>) -> Router {
         })
         .layer(middleware::from_fn_with_state(
             Arc::clone(core),
+            sign_in::handoff::confine,
+        ))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(core),
             respond::respond,
         ))
         .with_state(Arc::clone(core))

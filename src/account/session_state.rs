@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, response::Redirect, routing::get};
+use axum::{
+    Json, Router,
+    http::header,
+    response::{IntoResponse, Redirect},
+    routing::get,
+};
 use serde_json::{Value, json};
 
 use super::overview;
@@ -13,12 +18,17 @@ pub fn router() -> Router<Arc<Core>> {
     Router::new()
         .route("/.gatehouse/session", get(session))
         // W3C "A Well-Known URL for Changing Passwords": password managers lead people here.
-        .route(
-            "/.well-known/change-password",
-            get(|| async { Redirect::to(overview::PATH) }),
-        )
+        .route("/.well-known/change-password", get(change_password))
         .route("/.well-known/passkey-endpoints", get(passkey_endpoints))
         .route("/.well-known/webauthn", get(related_origins))
+}
+
+/// To the page where a person manages what signs them in, on whichever host that is.
+async fn change_password(ask: Ask) -> Redirect {
+    match &ask.config().relying_party.auth {
+        Some(auth) => Redirect::to(&auth.join(overview::PATH)),
+        None => Redirect::to(overview::PATH),
+    }
 }
 
 /// Whether the asker is signed in, until when, and how long ago the last passkey check was.
@@ -44,8 +54,13 @@ async fn passkey_endpoints(ask: Ask) -> Json<Value> {
     }))
 }
 
-/// Related origins (WebAuthn L3 §5.11): those this deployment is reached at.
-async fn related_origins(ask: Ask) -> Json<Value> {
-    let origins = &ask.config().relying_party.origins;
-    Json(json!({ "origins": origins.iter().map(|origin| origin.as_str()).collect::<Vec<_>>() }))
+/// Related origins (WebAuthn L3 §5.11): those at which passkeys work. Browsers ask for it at the relying party's
+/// own host, without cookies. Kept for an hour: a new origin should not take longer to become good.
+async fn related_origins(ask: Ask) -> impl IntoResponse {
+    let origins = ask.config().relying_party.passkey_origins();
+    let origins: Vec<_> = origins.iter().map(|origin| origin.as_str()).collect();
+    (
+        [(header::CACHE_CONTROL, "public, max-age=3600")],
+        Json(json!({ "origins": origins })),
+    )
 }

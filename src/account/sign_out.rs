@@ -79,6 +79,10 @@ struct SignedOutQuery {
 }
 
 async fn signed_out(ask: Ask, Query(query): Query<SignedOutQuery>) -> Outcome {
+    // Somebody who signed out on another host may have signed in anew here since: that one is asked about.
+    if ask.caller.visit.is_some() {
+        return ask.page(&SignOut { frame: ask.frame() });
+    }
     show_signed_out(&ask, query.everywhere.is_some())
 }
 

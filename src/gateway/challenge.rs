@@ -10,7 +10,12 @@ use super::{
     facts::RequestFacts,
     refusal::{Refusal, WayOn},
 };
-use crate::{id::RequestId, policy::decision::Challenge, snapshot::Snapshot};
+use crate::{
+    config::Config,
+    id::RequestId,
+    policy::decision::{Challenge, Denial},
+    snapshot::Snapshot,
+};
 
 /// The answer to a request that meets a challenge.
 pub fn answer(
@@ -25,6 +30,21 @@ pub fn answer(
         Asker::FormPost | Asker::Program => {
             turned_away(challenge, asker, facts, headers).answer(asker, request_id, snapshot)
         }
+    }
+}
+
+/// The front page of the host where people sign in, where no route has one: somebody who came there by
+/// themselves manages their account.
+pub fn front_page(
+    denial: Denial,
+    facts: &RequestFacts,
+    config: &Config,
+) -> Option<Response<Bytes>> {
+    let auth = config.relying_party.auth.as_ref()?;
+    let front = facts.target.path() == "/" && facts.authority.host() == auth.host();
+    match denial {
+        Denial::NoRoute if front => Some(redirect("/.gatehouse/account")),
+        Denial::NoRoute | Denial::NotAllowed | Denial::Ambiguous => None,
     }
 }
 

@@ -133,7 +133,11 @@ impl Proxy {
                 &session.req_header().headers,
                 (passage.request_id, Some(&snapshot)),
             )),
-            Decision::Deny(denial) => refuse(&Refusal::denied(denial), passage),
+            Decision::Deny(denial) => match challenge::front_page(denial, &facts, &snapshot.config)
+            {
+                Some(answer) => Verdict::Answer(answer),
+                None => refuse(&Refusal::denied(denial), passage),
+            },
         }
     }
 

@@ -96,6 +96,14 @@ impl RouteTable {
         &self.routes
     }
 
+    /// Whether a route names a host, exactly or by a wildcard.
+    pub fn names_host(&self, host: &str) -> bool {
+        self.routes
+            .iter()
+            .filter_map(|route| route.host.as_ref())
+            .any(|pattern| pattern.matches(host))
+    }
+
     /// The first route that matches the canonical reading.
     pub fn find(&self, method: &Method, host: &str, target: &Target) -> Option<&Route> {
         self.routes

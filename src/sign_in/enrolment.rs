@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{
     Proof, Verified,
     ceremony::{Ceremony, Kind},
-    lost_passkey, passkey, record, reminder,
+    handoff, lost_passkey, passkey, record, reminder,
     right::{Lack, Right},
     saver::Saver,
     start_session, step_up,
@@ -131,6 +131,9 @@ pub(super) fn onward<'a>(ask: &Ask, visit: &Visit, return_to: &'a ReturnTo) -> &
 
 /// Whether the visitor may go there as they are.
 fn passes(ask: &Ask, visit: &Visit, return_to: &ReturnTo) -> bool {
+    if handoff::hands_on(ask, visit, return_to) {
+        return true;
+    }
     let Ok(target) = Target::parse(return_to.as_str().as_bytes()) else {
         return false;
     };

@@ -9,6 +9,7 @@ mod ceremony;
 mod confirmation;
 pub mod email;
 pub mod enrolment;
+pub mod handoff;
 pub mod lost_passkey;
 pub mod pairing;
 pub mod passkey;
@@ -61,6 +62,7 @@ pub fn router() -> Router<Arc<Core>> {
         .merge(step_up::router())
         .merge(lost_passkey::router())
         .merge(pairing::router())
+        .merge(handoff::router())
 }
 
 /// Proof that a person is who they say, not yet spent.

@@ -48,6 +48,22 @@ impl Refusal {
         sentence: "Nothing was changed. Open the page again and repeat the last step; cookies must be allowed.",
         way_on: SIGN_IN,
     };
+    /// A session did not come over from the host where people sign in.
+    pub const NOT_HANDED_ON: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "not_handed_on",
+        heading: "You are not signed in here",
+        sentence: "Your sign-in did not come over to this address. Please try again; cookies must be allowed.",
+        way_on: Some(("/", "Try again")),
+    };
+    /// A form of a page that another host has.
+    pub const ELSEWHERE: Self = Self {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        code: "elsewhere",
+        heading: "This is done at another address",
+        sentence: "Nothing was changed. Your account and all that belongs to it is managed where you sign in.",
+        way_on: ACCOUNT,
+    };
     /// The request does not read as what it should be.
     pub const MALFORMED: Self = Self {
         status: StatusCode::BAD_REQUEST,

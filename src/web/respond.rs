@@ -22,10 +22,9 @@ use crate::core::Core;
 
 /// Nothing inline, nothing from elsewhere, in nobody's frame (CSP Level 3; OWASP ASVS 5.0 §3.4).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+     connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action ";
 
-const HEADERS: [(HeaderName, &str); 6] = [
-    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+const HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     // Links carry tokens: no page of ours tells the next one where the person came from.
@@ -49,7 +48,7 @@ pub async fn respond(State(core): State<Arc<Core>>, request: Request, next: Next
             .await
         {
             Ok(ask) => ask,
-            Err(refusal) => return finish(refusal.into_response()),
+            Err(refusal) => return finish(refusal.into_response(), "'self'"),
         };
     parts.extensions.insert(ask.clone());
     let mut response = next.run(Request::from_parts(parts, body)).await;
@@ -76,11 +75,14 @@ pub async fn respond(State(core): State<Arc<Core>>, request: Request, next: Next
     if page && let Some(cookie) = ask.browser.cookie_to_set() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    finish(response)
+    finish(response, &ask.snapshot.form_targets)
 }
 
-fn finish(mut response: Response) -> Response {
+fn finish(mut response: Response, form_targets: &str) -> Response {
     let headers = response.headers_mut();
+    let policy = HeaderValue::try_from(format!("{CONTENT_SECURITY_POLICY}{form_targets}"))
+        .unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

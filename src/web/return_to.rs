@@ -39,6 +39,8 @@ impl ReturnTo {
             || path.starts_with("/.gatehouse/admin")
             || [
                 "/.gatehouse/enrol",
+                // On its way to another host; it leads nowhere by itself.
+                "/.gatehouse/handoff",
                 "/.gatehouse/pair/approve",
                 "/.gatehouse/pair/phone",
             ]
@@ -95,6 +97,7 @@ mod tests {
             "/.gatehouse/admin?query=ann",
             "/.gatehouse/enrol?return_to=/x",
             "/.gatehouse/pair/approve?token=x",
+            "/.gatehouse/handoff?host=x",
         ] {
             assert_eq!(ReturnTo::parse(path).as_str(), path);
         }
@@ -121,6 +124,7 @@ mod tests {
             "/\tx",
             "/.gatehouse/sign-in",
             "/.gatehouse/pair",
+            "/.gatehouse/handoff/end?code=x",
             "/.Gatehouse/sign-out",
             &long,
         ] {

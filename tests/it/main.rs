@@ -9,6 +9,7 @@ mod command_line;
 mod crash;
 mod enrolment;
 mod forwarding;
+mod hosts;
 mod identity;
 mod journeys;
 mod legacy_apps;

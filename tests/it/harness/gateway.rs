@@ -49,8 +49,12 @@ pub struct Setup {
     servers: Vec<SocketAddr>,
     upstream: String,
     tls: bool,
+    hosts: Vec<&'static str>,
     folder: TempDir,
 }
+
+/// The host where people sign in for all others, in gateways that have such a host.
+pub const AUTH_HOST: &str = "auth.localhost";
 
 /// What the app needs when a test names no routes of its own: something of every kind.
 const ROUTES: [&str; 5] = [
@@ -79,6 +83,7 @@ impl Gateway {
             servers: Vec::new(),
             upstream: String::new(),
             tls: false,
+            hosts: Vec::new(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -233,6 +238,12 @@ impl Setup {
         self
     }
 
+    /// Has the usual routes on each of these hosts, and people sign in at [`AUTH_HOST`] for all of them.
+    pub fn with_hosts(mut self, hosts: &[&'static str]) -> Self {
+        self.hosts = hosts.to_vec();
+        self
+    }
+
     /// Serves TLS with a certificate for `localhost`.
     pub fn with_tls(mut self) -> Self {
         self.tls = true;
@@ -250,7 +261,12 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let scheme = if self.tls { "https" } else { "http" };
-        let origin = format!("{scheme}://localhost:{}", address.port());
+        let host = if self.hosts.is_empty() {
+            "localhost"
+        } else {
+            AUTH_HOST
+        };
+        let origin = format!("{scheme}://{host}:{}", address.port());
         let certificates = self
             .tls
             .then(|| Certificates::in_folder(self.folder.path()));
@@ -274,10 +290,18 @@ impl Setup {
     fn file(&self, origin: &str, address: SocketAddr, upstream: SocketAddr) -> String {
         let folder = self.folder.path().display();
         let mut file = format!("[server]\nlisten = ['{address}']\n");
+        if !self.hosts.is_empty() {
+            writeln!(file, "auth_host = '{AUTH_HOST}'").unwrap();
+        }
         if self.tls {
             file.push_str("[[server.tls]]\ncert = 'certificate.pem'\nkey = 'key.pem'\n");
         }
-        let relying_party = format!("id = 'localhost'\nname = 'Example'\norigins = ['{origin}']");
+        let id = if self.hosts.is_empty() {
+            "localhost"
+        } else {
+            AUTH_HOST
+        };
+        let relying_party = format!("id = '{id}'\nname = 'Example'\norigins = ['{origin}']");
         let mut sections = BTreeMap::from([
             ("relying_party", relying_party),
             ("store", format!("url = 'sqlite:{folder}/gatehouse.db'")),
@@ -303,7 +327,11 @@ impl Setup {
             self.upstream
         )
         .unwrap();
-        let usual = ROUTES.map(str::to_owned).to_vec();
+        let mut usual = ROUTES.map(str::to_owned).to_vec();
+        if !self.hosts.is_empty() {
+            let on_host = |host: &&str| ROUTES.map(|route| format!("host = '{host}'\n{route}"));
+            usual = self.hosts.iter().flat_map(on_host).collect();
+        }
         for route in if self.routes.is_empty() {
             &usual
         } else {

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::{
     authenticator::Authenticator,
     cookies::{CookieJar, SESSION},
-    gateway::Gateway,
+    gateway::{AUTH_HOST, Gateway},
     page::Reply,
 };
 
@@ -47,7 +47,8 @@ impl Person {
             .redirect(Policy::none())
             .no_proxy()
             .timeout(Duration::from_secs(30))
-            .resolve("localhost", gateway.address);
+            .resolve("localhost", gateway.address)
+            .resolve(AUTH_HOST, gateway.address);
         client = match (protocol, &gateway.certificates) {
             (Protocol::Http1, _) => client.http1_only(),
             (Protocol::Http2, Some(_)) => client,
@@ -57,6 +58,17 @@ impl Person {
             client = client.tls_certs_only([certificates.root()]);
         }
         Self::with(client, gateway.origin.clone())
+    }
+
+    /// The same browser's other half: what it has and does at another host of the gateway.
+    pub fn at(gateway: &Gateway, host: &str) -> Self {
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .resolve(host, gateway.address)
+            .http1_only();
+        Self::with(client, format!("http://{host}:{}", gateway.address.port()))
     }
 
     fn with(client: ClientBuilder, origin: String) -> Self {

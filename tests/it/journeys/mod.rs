@@ -4,6 +4,7 @@ mod accessibility;
 mod administration;
 mod backup_codes;
 mod email;
+mod hosts;
 mod loss;
 mod not_me;
 mod pairing;

@@ -54,7 +54,7 @@ impl Browser {
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-background-networking",
-            "--host-resolver-rules=MAP localhost 127.0.0.1",
+            "--host-resolver-rules=MAP localhost 127.0.0.1, MAP *.localhost 127.0.0.1",
         ] {
             chromium.add_arg(argument).unwrap();
         }
@@ -204,6 +204,12 @@ impl Browser {
         if self.retry(arrived).await.is_none() {
             panic!("not at {path}: {}", self.describe().await);
         }
+    }
+
+    /// The host of the address.
+    pub async fn host(&self) -> String {
+        let url = self.driver.current_url().await.unwrap();
+        url.host_str().unwrap_or_default().to_owned()
     }
 
     /// The path of the address.

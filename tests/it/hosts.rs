@@ -1,0 +1,888 @@
+//! One sign-in for many hosts: what it opens, how it ends, and everything that a code on its way between two
+//! hosts is refused for.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{
+    Gateway, Person,
+    cookies::SESSION,
+    gateway::AUTH_HOST,
+    page::Reply,
+    person::sign_in_page,
+    raw,
+    waiting::{SOON, within},
+};
+
+const ANN: &str = "ann@example.com";
+const APP: &str = "app.localhost";
+const WIKI: &str = "wiki.localhost";
+const HANDOFF: &str = "/.gatehouse/handoff";
+const END: &str = "/.gatehouse/handoff/end";
+
+async fn gateway() -> Gateway {
+    Gateway::start().with_hosts(&[APP, WIKI]).await
+}
+
+/// One browser on three hosts.
+struct Visitor {
+    auth: Person,
+    app: Person,
+    wiki: Person,
+}
+
+/// Where a browser ended up.
+struct Arrival {
+    host: String,
+    reply: Reply,
+    /// Every address on the way, the last included.
+    way: Vec<String>,
+}
+
+impl Visitor {
+    fn new(gateway: &Gateway) -> Self {
+        Self::of(gateway, gateway.person())
+    }
+
+    fn of(gateway: &Gateway, auth: Person) -> Self {
+        Self {
+            auth,
+            app: Person::at(gateway, APP),
+            wiki: Person::at(gateway, WIKI),
+        }
+    }
+
+    /// Signed in on the auth host, with a passkey saved there.
+    async fn enrolled(gateway: &Gateway) -> Self {
+        Self::of(gateway, gateway.enrolled(ANN).await)
+    }
+
+    fn on(&self, host: &str) -> &Person {
+        match host {
+            AUTH_HOST => &self.auth,
+            APP => &self.app,
+            WIKI => &self.wiki,
+            other => panic!("a browser was sent to {other}"),
+        }
+    }
+
+    /// Types an address and follows wherever it leads, as browsers do.
+    async fn open(&self, host: &str, path: &str) -> Arrival {
+        self.follow(&format!("{}{path}", self.on(host).origin))
+            .await
+    }
+
+    async fn follow(&self, address: &str) -> Arrival {
+        let mut way = vec![address.to_owned()];
+        loop {
+            let url = url::Url::parse(way.last().unwrap()).unwrap();
+            let host = url.host_str().unwrap().to_owned();
+            let reply = self.on(&host).open(&url[url::Position::BeforePath..]).await;
+            if !reply.status.is_redirection() {
+                return Arrival { host, reply, way };
+            }
+            assert_eq!(reply.header("cache-control"), "no-store", "{way:?}");
+            way.push(url.join(reply.header("location")).unwrap().to_string());
+            assert!(way.len() < 12, "a loop: {way:#?}");
+        }
+    }
+
+    /// The address at which a code arrives on the app's host; the browser has not gone there yet.
+    async fn code(&self) -> String {
+        let started = self.app.open(&sign_in_page("/report")).await;
+        let handoff = started.header("location");
+        let handed = self
+            .auth
+            .open(handoff.strip_prefix(&self.auth.origin).unwrap())
+            .await;
+        let end = handed.header("location");
+        assert!(
+            end.starts_with(&format!("{}{END}?", self.app.origin)),
+            "{end}"
+        );
+        end.strip_prefix(&self.app.origin).unwrap().to_owned()
+    }
+}
+
+/// The one plain page, whatever went wrong.
+fn assert_not_handed_on(reply: &Reply) {
+    assert_eq!(reply.status, 403, "{}", reply.text());
+    let page = reply.text();
+    assert!(page.contains("You are not signed in here"), "{page}");
+    assert_eq!(reply.session_cookie(), None);
+    assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(reply.header("referrer-policy"), "no-referrer");
+    for told in [ANN, "browser=", "expired", "spent", "wiki"] {
+        assert!(!page.contains(told), "{told}: {page}");
+    }
+}
+
+fn sessions(gateway: &Gateway) -> Vec<serde_json::Value> {
+    let listed = gateway.command(&["session", "list", "--account", ANN, "--json"]);
+    listed.json().as_array().expect("a list").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sign_in_opens_every_host_without_a_click() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    for host in [APP, WIKI] {
+        let arrival = ann.open(host, "/report?year=2025").await;
+        assert_eq!(
+            (arrival.host.as_str(), arrival.reply.status.as_u16()),
+            (host, 200)
+        );
+        assert_eq!(arrival.way.len(), 5, "{:#?}", arrival.way);
+        let on_the_way = &arrival.way[2..4];
+        assert!(
+            on_the_way
+                .iter()
+                .all(|address| !address.contains("report") && !address.contains("2025")),
+            "{on_the_way:#?}"
+        );
+        assert_eq!(
+            gateway
+                .upstream
+                .last_of("/report?year=2025")
+                .header("Remote-User"),
+            ANN
+        );
+        let again = ann.open(host, "/report").await;
+        assert_eq!((again.reply.status.as_u16(), again.way.len()), (200, 1));
+    }
+    let cookies: Vec<_> = [&ann.auth, &ann.app, &ann.wiki]
+        .map(|person| person.session_cookie().expect("a session"))
+        .into();
+    assert!(cookies[0] != cookies[1] && cookies[1] != cookies[2]);
+    let listed = sessions(&gateway);
+    assert_eq!(listed.len(), 1, "{listed:#?}");
+    assert_eq!(listed[0]["hosts"], json!([WIKI, APP, AUTH_HOST]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cookies_of_a_handoff_are_bound_to_their_host() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let started = ann.app.open(&sign_in_page("/report")).await;
+    let arrived = {
+        let path = ann.code().await;
+        ann.app.open(&path).await
+    };
+    for reply in [&started, &arrived] {
+        let lines = crate::harness::cookies::set_cookie_lines(&reply.headers);
+        assert!(!lines.is_empty());
+        for line in lines {
+            let line = line.to_ascii_lowercase();
+            assert!(line.starts_with("__host-gatehouse"), "{line}");
+            assert!(
+                !line.contains("domain") && line.contains("httponly") && line.contains("secure")
+            );
+            assert!(
+                line.contains("samesite=lax") && line.contains("path=/;"),
+                "{line}"
+            );
+            assert!(!line.contains("report"), "{line}");
+        }
+        assert_eq!(reply.header("referrer-policy"), "no-referrer");
+        assert_eq!(reply.header("cache-control"), "no-store");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_signs_in_at_the_auth_host_and_lands_where_they_were_going() {
+    let gateway = gateway().await;
+    let mut ann = Visitor::enrolled(&gateway).await;
+    ann.auth.press_on_account_page("/.gatehouse/sign-out").await;
+    let arrival = ann.open(WIKI, "/report?year=2025").await;
+    assert_eq!(
+        (arrival.host.as_str(), arrival.reply.status.as_u16()),
+        (AUTH_HOST, 200)
+    );
+    let (_, return_to) = arrival
+        .way
+        .last()
+        .unwrap()
+        .split_once("return_to=")
+        .unwrap();
+    let return_to = percent_encoding::percent_decode_str(return_to)
+        .decode_utf8()
+        .unwrap()
+        .into_owned();
+    let signed_in = ann.auth.sign_in(&return_to).await.json();
+    let location = format!(
+        "{}{}",
+        ann.auth.origin,
+        signed_in["location"].as_str().unwrap()
+    );
+    let arrival = ann.follow(&location).await;
+    assert_eq!(
+        (arrival.host.as_str(), arrival.reply.status.as_u16()),
+        (WIKI, 200)
+    );
+    assert!(
+        arrival.way.last().unwrap().ends_with("/report?year=2025"),
+        "{:?}",
+        arrival.way
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photographed_code_is_worth_nothing_and_neither_is_the_original_afterwards() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let code = ann.code().await;
+    let thief = Visitor::new(&gateway);
+    assert_not_handed_on(&thief.app.open(&code).await);
+    assert_not_handed_on(&ann.app.open(&code).await);
+    assert_eq!(ann.app.session_kind().await, "none");
+
+    // With a cookie of their own, begun in the right way, it is no better.
+    let code = ann.code().await;
+    let begun = thief.app.open(&sign_in_page("/report")).await;
+    let cookie = crate::harness::cookies::set_cookie_lines(&begun.headers).remove(0);
+    let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+    let tag = name.rsplit_once("handoff-").unwrap().1;
+    let of_ann = code
+        .split_once("flow=")
+        .unwrap()
+        .1
+        .split('&')
+        .next()
+        .unwrap();
+    assert_not_handed_on(&thief.app.open(&code.replace(of_ann, tag)).await);
+    let code = ann.code().await;
+    let of_ann = code
+        .split_once("flow=")
+        .unwrap()
+        .1
+        .split('&')
+        .next()
+        .unwrap();
+    thief.app.keep_cookie(&name.replace(tag, of_ann), value);
+    assert_not_handed_on(&thief.app.open(&code).await);
+
+    let shown = gateway.command(&["account", "show", ANN, "--json"]).json();
+    let refused: Vec<_> = shown["audit"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|record| record["event"] == "handoff_refused")
+        .collect();
+    assert_eq!(refused.len(), 3, "{shown:#}");
+    assert_eq!(refused[0]["reason"], "other_browser");
+    assert_eq!(refused[0]["host"], APP);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_good_once_and_for_half_a_minute() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let cookies = |person: &Person| person.cookie_header();
+
+    let code = ann.code().await;
+    let before = cookies(&ann.app);
+    assert!(ann.app.open(&code).await.leads_to("/report"));
+    // The very same request once more, as one who recorded it would send it.
+    let head = format!(
+        "GET {code} HTTP/1.1\r\nHost: {APP}\r\nConnection: close\r\nAccept: text/html\r\n\
+         Cookie: {before}\r\n\r\n"
+    );
+    let replayed = raw::send(gateway.address, head.as_bytes()).await;
+    assert_eq!(replayed.status(), 403, "{}", replayed.0);
+    assert!(
+        !replayed.0.contains(&format!("{SESSION}=")),
+        "{}",
+        replayed.0
+    );
+
+    let late = Visitor::of(&gateway, ann.auth);
+    let code = late.code().await;
+    gateway.clock.advance(Duration::from_secs(30));
+    assert_not_handed_on(&late.app.open(&code).await);
+    let code = late.code().await;
+    gateway.clock.advance(Duration::from_secs(28));
+    assert!(late.app.open(&code).await.leads_to("/report"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_for_one_host_is_refused_at_another() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let code = ann.code().await;
+    // Even with the app's cookie: whoever can read one host's cookies gets nothing at the other.
+    let cookies = ann.app.cookie_header();
+    let (name, value) = cookies.split_once('=').unwrap();
+    ann.wiki.keep_cookie(name, value);
+    assert_not_handed_on(&ann.wiki.open(&code).await);
+    assert_not_handed_on(&ann.app.open(&code).await);
+    assert_eq!(
+        ann.auth.open(&code).await.status,
+        404,
+        "the auth host takes none"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_of_one_host_is_none_at_another() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    ann.open(APP, "/report").await;
+    let of_app = ann.app.session_cookie().unwrap();
+    for host in [WIKI, AUTH_HOST] {
+        let thief = Visitor::new(&gateway);
+        thief.on(host).keep_cookie(SESSION, &of_app);
+        assert_eq!(thief.on(host).session_kind().await, "none", "{host}");
+    }
+    let of_auth = ann.auth.session_cookie().unwrap();
+    let thief = Visitor::new(&gateway);
+    thief.app.keep_cookie(SESSION, &of_auth);
+    assert_eq!(thief.app.session_kind().await, "none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_hosts_that_a_route_names_get_codes() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let started = ann.app.open(&sign_in_page("/report")).await;
+    let good = started
+        .header("location")
+        .strip_prefix(&ann.auth.origin)
+        .unwrap()
+        .to_owned();
+    let with = |from: &str, to: &str| {
+        let forged = good.replace(from, to);
+        assert_ne!(forged, good);
+        forged
+    };
+    let host = format!("host={APP}");
+    for forged in [
+        with(&host, "host=evil.example"),
+        with(&host, &format!("host={APP}.evil.example")),
+        with(&host, &format!("host=evil.example%2F.{APP}")),
+        with(&host, &format!("host=user@{APP}")),
+        with(&host, &format!("host={AUTH_HOST}")),
+        with(&host, "host=localhost"),
+        with(&host, "host=127.0.0.1"),
+        with(&host, "host="),
+        with(&host, ""),
+        with("browser=", "browser=x"),
+        with("need=sign-in", "need=step-up"),
+        with("need=sign-in", "need=all"),
+        HANDOFF.to_owned(),
+    ] {
+        assert_not_handed_on(&ann.auth.open(&forged).await);
+    }
+    // Whoever is not signed in is not even asked to.
+    let stranger = gateway.person();
+    assert_not_handed_on(&stranger.open(&with(&host, "host=evil.example")).await);
+    // A script of a page, or a frame in it, gets none either.
+    let fetched = ann.auth.fetch(Method::GET, &good).await;
+    assert_eq!(fetched.status, 403);
+    assert_eq!(fetched.json()["error"], "not_handed_on");
+    // An app has no such page.
+    assert_eq!(
+        ann.wiki.open(&good).await.header("location"),
+        format!("{}{good}", ann.auth.origin)
+    );
+
+    let unnamed = Person::at(&gateway, "other.localhost");
+    assert_not_handed_on(&unnamed.open(&sign_in_page("/")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_browser_digest_brings_its_forger_nothing() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let thief = Visitor::new(&gateway);
+    let begun = thief.app.open(&sign_in_page("/report")).await;
+    // Ann is lured to the thief's address: the code is for the thief's browser, but hers brings it first.
+    let arrival = ann.follow(begun.header("location")).await;
+    assert_eq!(arrival.host, APP);
+    assert_not_handed_on(&arrival.reply);
+    let end = arrival
+        .way
+        .last()
+        .unwrap()
+        .strip_prefix(&thief.app.origin)
+        .unwrap();
+    assert_not_handed_on(&thief.app.open(end).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_path_stays_on_its_host() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    for elsewhere in [
+        "//evil.example/",
+        "https://evil.example/",
+        "/\\evil.example",
+        "/%09/evil.example",
+        "/.gatehouse/sign-out",
+    ] {
+        let fresh = Visitor {
+            app: Person::at(&gateway, APP),
+            ..ann_again(&gateway, &ann)
+        };
+        let arrival = fresh.open(APP, &sign_in_page(elsewhere)).await;
+        assert_eq!(arrival.host, APP, "{elsewhere}: {:#?}", arrival.way);
+        assert_eq!(
+            arrival.way.last().unwrap(),
+            &format!("{}/", fresh.app.origin),
+            "{elsewhere}"
+        );
+    }
+}
+
+/// The same person's auth host, with an empty browser elsewhere.
+fn ann_again(gateway: &Gateway, ann: &Visitor) -> Visitor {
+    let auth = gateway.person();
+    auth.keep_cookie(SESSION, &ann.auth.session_cookie().unwrap());
+    Visitor::of(gateway, auth)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_cookies_a_page_says_so_and_nothing_loops() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let code = ann.code().await;
+    let forgetful = Person::at(&gateway, APP);
+    let reply = forgetful.open(&code).await;
+    assert_not_handed_on(&reply);
+    assert!(reply.text().contains("cookies must be allowed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_pages_lead_to_the_auth_host_and_take_nothing_elsewhere() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    for path in [
+        "/.gatehouse/account",
+        "/.gatehouse/recover?return_to=/x",
+        "/.gatehouse/enrol?invitation=abc",
+        "/.gatehouse/sign-in?by=email",
+        "/.gatehouse/sign-in/link?token=abc",
+        "/.gatehouse/pair",
+        "/.gatehouse/admin",
+        "/.gatehouse/not-me?token=abc",
+        "/.gatehouse/nowhere",
+        "/.gatehouse/sign-out",
+    ] {
+        let reply = ann.app.open(path).await;
+        assert_eq!(reply.status, 303, "{path}");
+        assert_eq!(
+            reply.header("location"),
+            format!("{}{path}", ann.auth.origin)
+        );
+    }
+    ann.open(APP, "/report").await;
+    for path in [
+        "/.gatehouse/sign-in/passkey/start",
+        "/.gatehouse/enrol/start",
+        "/.gatehouse/admin/api/accounts",
+    ] {
+        let reply = ann.app.post_json("", path, &json!({})).await;
+        assert_eq!(reply.status, 405, "{path}");
+        assert_eq!(reply.json()["error"], "elsewhere");
+    }
+    let form = ann
+        .app
+        .send_form("/.gatehouse/account/passkeys/x/remove", String::new())
+        .await;
+    assert_eq!(form.status, 405);
+    assert!(form.text().contains("This is done at another address"));
+
+    assert_eq!(ann.app.session_kind().await, "full");
+    assert_eq!(ann.app.open("/.gatehouse/sign-out").await.status, 200);
+    let change = ann.app.open("/.well-known/change-password").await;
+    assert_eq!(
+        change.header("location"),
+        format!("{}/.gatehouse/account", ann.auth.origin)
+    );
+    let endpoints = ann
+        .app
+        .fetch(Method::GET, "/.well-known/passkey-endpoints")
+        .await
+        .json();
+    assert_eq!(
+        endpoints["manage"],
+        format!("{}/.gatehouse/account", ann.auth.origin)
+    );
+    // The auth host's own front page is the account; nothing else of it is a page.
+    assert!(ann.auth.open("/").await.leads_to("/.gatehouse/account"));
+    assert_eq!(ann.auth.open("/report").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_and_links_lead_to_the_auth_host() {
+    let gateway = gateway().await;
+    let printed = gateway
+        .command(&["account", "invite", "--email", ANN, "--json"])
+        .json();
+    let link = printed["link"].as_str().unwrap();
+    assert!(link.starts_with(&format!("http://{AUTH_HOST}:")), "{link}");
+    let ann = Visitor::new(&gateway);
+    ann.auth.ask_for_mail(ANN, "/").await;
+    let mail = gateway.mailbox.next(ANN).await;
+    assert!(
+        mail.link().starts_with(&format!("http://{AUTH_HOST}:")),
+        "{}",
+        mail.link()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_on_one_host_signs_out_on_all() {
+    let gateway = gateway().await;
+    for host in [APP, AUTH_HOST] {
+        let mut ann = if host == APP {
+            Visitor::enrolled(&gateway).await
+        } else {
+            Visitor::of(&gateway, gateway.person())
+        };
+        if host == AUTH_HOST {
+            let invitation = gateway.invite("bob@example.com", &[]);
+            ann.auth.enrol(Some(&invitation), "/").await;
+        }
+        ann.open(APP, "/report").await;
+        ann.open(WIKI, "/report").await;
+        let page = ann.on(host).open("/.gatehouse/sign-out").await;
+        let out = ann
+            .on(host)
+            .submit(&page, "/.gatehouse/sign-out", &[])
+            .await;
+        assert!(out.leads_to("/.gatehouse/signed-out"), "{}", out.location());
+        for other in [APP, WIKI, AUTH_HOST] {
+            assert_eq!(
+                ann.on(other).session_kind().await,
+                "none",
+                "{host}: {other}"
+            );
+        }
+        let arrival = ann.open(WIKI, "/report").await;
+        assert_eq!(
+            arrival.host, AUTH_HOST,
+            "nobody is signed in silently any more"
+        );
+        let shown = ann
+            .follow(&format!("{}/.gatehouse/signed-out", ann.on(host).origin))
+            .await;
+        assert!(
+            shown.reply.text().contains("Signed out"),
+            "{}",
+            shown.reply.text()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signed_in_anew_meanwhile_is_asked_before_they_count_as_signed_out() {
+    let gateway = Gateway::start()
+        .with_hosts(&[APP, WIKI])
+        .with("session", "lifetime = '12h'\nidle = '10m'")
+        .await;
+    let mut ann = Visitor::enrolled(&gateway).await;
+    for _ in 0..4 {
+        ann.open(APP, "/report").await;
+        gateway.after(4);
+    }
+    // The auth host has seen nobody for a quarter of an hour, and each host has an idle limit of its own.
+    assert_eq!(ann.auth.session_kind().await, "none");
+    assert_eq!(ann.app.session_kind().await, "full");
+    ann.auth.sign_in("/").await;
+    let page = ann.app.open("/.gatehouse/sign-out").await;
+    let out = ann.app.submit(&page, "/.gatehouse/sign-out", &[]).await;
+    let shown = ann
+        .follow(&format!("{}{}", ann.app.origin, out.location()))
+        .await;
+    assert_eq!(shown.host, AUTH_HOST);
+    assert!(
+        shown.reply.text().contains("Sign out?"),
+        "{}",
+        shown.reply.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_session_ends_on_every_host_whoever_ends_it() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let ends: [(&str, &[&str]); 2] = [("revoke", &["session", "revoke", "--id"]), ("account", &[])];
+    for (name, command) in ends {
+        let visitor = if name == "revoke" {
+            ann_again(&gateway, &ann)
+        } else {
+            let phone = gateway.person_with_session(ANN, "full");
+            Visitor::of(&gateway, phone)
+        };
+        visitor.open(APP, "/report").await;
+        visitor.open(WIKI, "/report").await;
+        let listed = sessions(&gateway);
+        let family = listed
+            .iter()
+            .find(|line| line["ids"].as_array().unwrap().len() > 1)
+            .unwrap();
+        let id = family["id"].as_str().unwrap();
+        if command.is_empty() {
+            let other = gateway.person_with_session(ANN, "full");
+            let page = other.open("/.gatehouse/account").await;
+            assert!(
+                page.text().contains(&format!("{WIKI}, {APP}")),
+                "{}",
+                page.text()
+            );
+            let action = format!("/.gatehouse/account/sessions/{id}/end");
+            other.submit(&page, &action, &[]).await;
+        } else {
+            let done = gateway.command(&[command, &[id]].concat());
+            assert_eq!(done.code, 0, "{done:?}");
+        }
+        within(SOON, "every host has heard", || async {
+            let app = visitor.app.session_kind().await;
+            let wiki = visitor.wiki.session_kind().await;
+            (app == "none" && wiki == "none").then_some(())
+        })
+        .await;
+        assert_eq!(visitor.auth.session_kind().await, "none", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_on_its_way_is_not_planted() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let code = ann.code().await;
+    ann.auth.press_on_account_page("/.gatehouse/sign-out").await;
+    assert_not_handed_on(&ann.app.open(&code).await);
+
+    gateway.invite("bob@example.com", &[]);
+    let bob = Visitor::of(
+        &gateway,
+        gateway.person_with_session("bob@example.com", "full"),
+    );
+    let code = bob.code().await;
+    let done = gateway.command(&["account", "disable", "bob@example.com"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_not_handed_on(&bob.app.open(&code).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_up_is_made_once_and_reaches_the_other_hosts_silently() {
+    let gateway = gateway().await;
+    let mut ann = Visitor::enrolled(&gateway).await;
+    ann.open(APP, "/report").await;
+    ann.open(WIKI, "/report").await;
+    let asked = ann.open(APP, "/admin/users").await;
+    assert_eq!(asked.host, AUTH_HOST);
+    let address = asked.way.last().unwrap();
+    assert!(address.contains("/.gatehouse/step-up?"), "{address}");
+    let (_, return_to) = address.split_once("return_to=").unwrap();
+    let return_to = percent_encoding::percent_decode_str(return_to)
+        .decode_utf8()
+        .unwrap()
+        .into_owned();
+    assert!(
+        return_to.contains("need=step-up") && return_to.contains("max_age=300"),
+        "{return_to}"
+    );
+    let before = ann.app.session_cookie();
+    let done = ann.auth.step_up(&return_to).await.json();
+    let arrival = ann
+        .follow(&format!(
+            "{}{}",
+            ann.auth.origin,
+            done["location"].as_str().unwrap()
+        ))
+        .await;
+    assert_eq!(
+        (arrival.host.as_str(), arrival.reply.status.as_u16()),
+        (APP, 200)
+    );
+    assert!(arrival.way.last().unwrap().ends_with("/admin/users"));
+    assert_ne!(ann.app.session_cookie(), before, "a new session id");
+
+    let silently = ann.open(WIKI, "/admin/users").await;
+    assert_eq!(
+        (silently.host.as_str(), silently.reply.status.as_u16()),
+        (WIKI, 200),
+        "{:#?}",
+        silently.way
+    );
+    gateway.after(6);
+    assert_eq!(
+        ann.open(WIKI, "/admin/users").await.host,
+        AUTH_HOST,
+        "it is too old by now"
+    );
+    assert_eq!(sessions(&gateway).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_session_is_handed_on_restricted_and_raised_everywhere() {
+    let gateway = gateway().await;
+    gateway.invite(ANN, &[]);
+    let mut ann = Visitor::new(&gateway);
+    ann.auth.ask_for_mail(ANN, "/").await;
+    let page = ann
+        .auth
+        .open_link(&gateway.mailbox.next(ANN).await.link())
+        .await;
+    ann.auth.confirm_link(&page).await;
+    assert_eq!(ann.auth.session_kind().await, "restricted");
+
+    assert_eq!(ann.open(APP, "/notes/7").await.reply.status, 200);
+    assert_eq!(ann.app.session_kind().await, "restricted");
+    let asked = ann.open(APP, "/report").await;
+    let address = asked.way.last().unwrap();
+    assert!(
+        asked.host == AUTH_HOST && address.contains("/.gatehouse/enrol?"),
+        "{address}"
+    );
+    assert!(
+        !asked.reply.text().contains("need=full\">Continue"),
+        "going on would lead back here"
+    );
+    let (_, return_to) = address.split_once("return_to=").unwrap();
+    let return_to = percent_encoding::percent_decode_str(return_to)
+        .decode_utf8()
+        .unwrap()
+        .into_owned();
+    ann.auth.enrol(None, &return_to).await;
+    let arrival = ann.follow(&format!("{}{return_to}", ann.auth.origin)).await;
+    assert_eq!(
+        (arrival.host.as_str(), arrival.reply.status.as_u16()),
+        (APP, 200)
+    );
+    assert_eq!(ann.app.session_kind().await, "full");
+    let wiki = ann.open(WIKI, "/report").await;
+    assert_eq!(
+        (wiki.host.as_str(), wiki.reply.status.as_u16()),
+        (WIKI, 200)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tabs_that_open_at_once_do_not_disturb_each_other() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    let (first, second) = (ann.code().await, ann.code().await);
+    assert!(ann.app.open(&first).await.leads_to("/report"));
+    let session = ann.app.session_cookie();
+    assert!(ann.app.open(&second).await.leads_to("/report"));
+    assert_eq!(
+        ann.app.session_cookie(),
+        session,
+        "the first tab's session goes on"
+    );
+
+    // Someone who restores thirty tabs is signed in all the same.
+    let ann = ann_again(&gateway, &ann);
+    for _ in 0..30 {
+        ann.app
+            .open(&sign_in_page(&format!("/{}", "x".repeat(1500))))
+            .await;
+    }
+    assert!(ann.app.cookie_header().len() < 32 * 1024);
+    let code = ann.code().await;
+    assert!(ann.app.open(&code).await.leads_to("/report"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_person_at_the_auth_host_takes_the_place_of_the_first_everywhere() {
+    let gateway = gateway().await;
+    let ann = Visitor::enrolled(&gateway).await;
+    ann.open(APP, "/report").await;
+    gateway.invite("bob@example.com", &[]);
+    let bob = gateway.session("bob@example.com", "full");
+    ann.auth.keep_cookie(SESSION, &bob);
+    let arrival = ann.open(WIKI, "/report").await;
+    assert_eq!(arrival.reply.status, 200);
+    assert_eq!(
+        gateway.upstream.last_of("/report").header("Remote-User"),
+        "bob@example.com"
+    );
+    // The app still has Ann's; what asks there for more gets Bob's, and Ann's sign-in ends with it.
+    let asked = ann.open(APP, "/.gatehouse/step-up?return_to=/report").await;
+    assert_eq!(asked.host, AUTH_HOST);
+    assert_eq!(sessions(&gateway).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_posts_to_its_upstream_is_told_where_to_sign_in() {
+    let gateway = gateway().await;
+    let ann = Visitor::new(&gateway);
+    let told = ann.app.fetch(Method::POST, "/transfer").await;
+    assert_eq!(told.status, 401);
+    let location = told.json()["location"].as_str().unwrap().to_owned();
+    let reply = ann.app.open(&location).await;
+    assert!(
+        reply
+            .header("location")
+            .starts_with(&format!("{}{HANDOFF}?", ann.auth.origin))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passkeys_of_other_places_are_refused_at_the_auth_host() {
+    let gateway = gateway().await;
+    let mut ann = Visitor::enrolled(&gateway).await;
+    ann.auth.press_on_account_page("/.gatehouse/sign-out").await;
+    let ceremony = ann.auth.begin_sign_in("/").await;
+    // What a script in an app could get at, if browsers let it.
+    let credential = ann
+        .auth
+        .phone
+        .get(&ceremony.public_key, &ann.app.origin)
+        .expect("a passkey");
+    let refused = ann.auth.finish_sign_in(&ceremony, credential, "/").await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(ann.auth.session_kind().await, "none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn related_origins_are_listed_and_their_passkeys_taken() {
+    let related = "https://shop.example.org";
+    let gateway = Gateway::start()
+        .with(
+            "relying_party",
+            &format!("id = 'localhost'\norigins = ['http://localhost:8080', '{related}']"),
+        )
+        .await;
+    let mut ann = gateway.person();
+    ann.origin = gateway.origin.clone();
+    let invitation = gateway.invite(ANN, &[]);
+    let ceremony = ann.begin_enrolment(Some(&invitation)).await;
+    let credential = ann
+        .phone
+        .create(&ceremony.public_key, related)
+        .expect("a passkey");
+    let saved = ann
+        .finish_enrolment(&ceremony, Some(&invitation), credential, "/")
+        .await;
+    assert_eq!(saved.status, 200, "{}", saved.text());
+    ann.press_on_account_page("/.gatehouse/sign-out").await;
+    for (origin, status) in [("https://evil.example.org", 400), (related, 200)] {
+        let ceremony = ann.begin_sign_in("/").await;
+        let credential = ann
+            .phone
+            .get(&ceremony.public_key, origin)
+            .expect("a passkey");
+        let reply = ann.finish_sign_in(&ceremony, credential, "/").await;
+        assert_eq!(reply.status, status, "{origin}: {}", reply.text());
+    }
+    let listed = gateway
+        .person()
+        .fetch(Method::GET, "/.well-known/webauthn")
+        .await;
+    assert_eq!(
+        listed.json(),
+        json!({"origins": ["http://localhost:8080", related]})
+    );
+    assert_eq!(listed.header("content-type"), "application/json");
+    assert!(
+        listed.header("cache-control").starts_with("public"),
+        "{:?}",
+        listed.headers
+    );
+}
