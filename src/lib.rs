@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Dependencies point downward: `cli`, `demo`, `server` → `gateway` → `sign_in`, `account`, `admin` → `web` →
-//! `notice`, `core`, `snapshot`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit` → `config`,
+//! `notice`, `core`, `snapshot`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit`, `pool` → `config`,
 //! `policy` → `store` → `id`, `secret`, `backup_code`, `clock` and the other small types.
 
 pub mod account;
@@ -29,6 +29,7 @@ pub mod method;
 pub mod network;
 pub mod notice;
 pub mod policy;
+pub mod pool;
 pub mod relying_party;
 pub mod secret;
 pub mod server;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{assets::Assets, config::Config, relying_party::RelyingParty};
+use crate::{assets::Assets, config::Config, pool::Pools, relying_party::RelyingParty};
 
 /// A configuration and what was built from it.
 pub struct Snapshot {
@@ -15,6 +15,8 @@ pub struct Snapshot {
     /// Where forms of own pages may lead, as a source list of the Content Security Policy: browsers hold the
     /// redirect after a form to it as well, and with one host for all sign-ins that goes to the others.
     pub form_targets: String,
+    /// The servers of upstreams and what is known of them.
+    pub pools: Pools,
 }
 
 impl Snapshot {
@@ -23,6 +25,7 @@ impl Snapshot {
         Self {
             form_targets: form_targets(&config),
             assets: Assets::new(&config.branding),
+            pools: Pools::new(&config.upstreams),
             relying_party,
             config,
         }

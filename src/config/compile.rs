@@ -48,7 +48,7 @@ pub(super) fn compile(
     let session = people::session(&file.session, findings);
     let methods = people::methods(file, findings);
     let enrolment = people::enrolment(file, &methods, findings);
-    let upstreams = upstreams::all(file, findings);
+    let upstreams = upstreams::all(file, around, findings);
     let routes = routes::table(file, findings);
     let deliveries = deliveries::all(file, findings);
     if let Some(relying_party) = &relying_party {

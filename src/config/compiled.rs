@@ -11,7 +11,10 @@ use axum::http::HeaderName;
 pub use self::{
     delivery::Delivery,
     server::{SecretSource, TlsFiles},
-    upstream::Upstream,
+    upstream::{
+        Balance, ClientCertificate, Ejection, HealthCheck, MAX_SERVERS, Question, Server,
+        ServerPlace, Upstream, UpstreamProtocol, UpstreamTls,
+    },
 };
 use crate::{email_address::EmailAddress, policy::route::RouteTable};
 

@@ -23,12 +23,14 @@ pub use self::{
     route::{AccessLevel, Allow, HttpMethod, Route, Tolerated},
     server::{Server, Tls},
     site::{Mail, RelyingParty, Store},
-    upstream::Upstream,
+    upstream::{Balance, Eject, Health, Upstream, UpstreamProtocol, UpstreamTls},
 };
 pub use super::{
     at::At,
     table::Table,
-    value::{Colour, Count, Hold, Listen, Period, SecretText, ServerAddress, Size, StoreUrl},
+    value::{
+        Colour, Count, Hold, Listen, Number, Period, SecretText, ServerAddress, Size, StoreUrl,
+    },
 };
 
 /// A list whose elements know their places.

@@ -6,6 +6,7 @@ mod address;
 mod colour;
 mod count;
 mod hold;
+mod number;
 mod period;
 mod secret;
 mod size;
@@ -24,6 +25,7 @@ pub use self::{
     colour::Colour,
     count::Count,
     hold::Hold,
+    number::Number,
     period::Period,
     secret::SecretText,
     size::Size,

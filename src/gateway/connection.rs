@@ -21,7 +21,7 @@ use pingora::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{lifeline::Lifeline, proxy::Proxy};
+use super::{deadline, lifeline::Lifeline, proxy::Proxy};
 use crate::core::Core;
 
 /// Where connections come in.
@@ -121,8 +121,9 @@ impl HttpServerApp for Connection {
             // The proxy hands this back as soon as the header is read.
             session.set_connection_user_context(Some(Box::new(self.deadline.clone())));
         }
-        let exchange = self.proxy.process_new_http(session, shutdown);
-        let reused = Lifeline::run(&self.core.sessions, exchange).await.flatten();
+        let exchange = deadline::run(self.proxy.process_new_http(session, shutdown));
+        let reused = Lifeline::run(&self.core.sessions, exchange).await;
+        let reused = reused.flatten().flatten();
         if reused.is_some() {
             self.deadline.restart(IDLE + FIRST_HEADER);
         }

@@ -2,7 +2,11 @@
 
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::{passage::Passage, refusal::Refusal};
+use super::{
+    forwarding::{Forwarding, NoWay},
+    passage::Passage,
+    refusal::Refusal,
+};
 
 /// What a failed request is answered with; `None` when the client is gone.
 pub fn refusal_for(error: &Error) -> Option<Refusal> {
@@ -23,7 +27,16 @@ pub fn refusal_for(error: &Error) -> Option<Refusal> {
     }
 }
 
-/// One record per failure. The library's message is left out: it may quote the request.
+/// What a request is answered with that may be forwarded and cannot be.
+pub const fn no_way(no_way: NoWay) -> Refusal {
+    match no_way {
+        NoWay::Busy => Refusal::upstream_busy(),
+        NoWay::WebSocketOverHttp2 => Refusal::no_websockets(),
+        NoWay::NoUpstream => Refusal::internal(),
+    }
+}
+
+/// One record per failure that is the last. The library's message is left out: it may quote the request.
 pub fn report(error: &Error, refusal: Option<&Refusal>, passage: &Passage) {
     let request_id = passage.request_id;
     let cause = error.etype().as_str();
@@ -31,14 +44,44 @@ pub fn report(error: &Error, refusal: Option<&Refusal>, passage: &Passage) {
         .forwarding
         .as_ref()
         .map(|forwarding| forwarding.upstream().name.as_str());
+    let server = passage.forwarding.as_ref().map(Forwarding::server);
+    let after_ms = milliseconds(passage);
     match error.esource() {
         ErrorSource::Upstream => {
-            tracing::warn!(%request_id, upstream, cause, "an upstream failed a request")
+            tracing::warn!(%request_id, upstream, server, cause, detail = detail(error), after_ms, "an upstream failed a request")
         }
         ErrorSource::Downstream => tracing::debug!(%request_id, cause, "a client broke off"),
         ErrorSource::Internal | ErrorSource::Unset => {
             let answered = refusal.is_some();
-            tracing::error!(%request_id, upstream, cause, answered, "a request failed inside the gateway");
+            tracing::error!(%request_id, upstream, server, cause, answered, "a request failed inside the gateway");
         }
     }
+}
+
+/// One record per failure that is made good by another try.
+pub fn report_retry(error: &Error, passage: &Passage) {
+    let forwarding = passage.forwarding.as_ref();
+    tracing::warn!(
+        request_id = %passage.request_id,
+        upstream = forwarding.map(|forwarding| forwarding.upstream().name.as_str()),
+        server = forwarding.and_then(Forwarding::failed_server),
+        cause = error.etype().as_str(),
+        detail = detail(error),
+        after_ms = milliseconds(passage),
+        "trying again upstream"
+    );
+}
+
+/// Why a server was not trusted, or did not trust us. No request was written by then, so none is quoted.
+fn detail(error: &Error) -> Option<&str> {
+    match error.etype() {
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => {
+            error.context.as_ref().map(|context| context.as_str())
+        }
+        _ => None,
+    }
+}
+
+fn milliseconds(passage: &Passage) -> u64 {
+    u64::try_from(passage.began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,44 +1,119 @@
 //! The way to one upstream, for one request: nothing but a [`Permit`] opens it.
+//!
+//! It holds the server that was chosen and decides, when that one fails, whether the request may go to
+//! another: a request that might have been acted on is never sent twice.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, upstreams::peer::HttpPeer};
 
-use crate::{config::Upstream, policy::decision::Permit, snapshot::Snapshot};
+use super::peers::{Peers, avoid_kept_connections};
+use crate::{
+    config::{Balance, Upstream, UpstreamProtocol},
+    network::Network,
+    policy::decision::Permit,
+    pool::{Lease, NoServer, Pool, Tried, balance::hash},
+    session::Visit,
+    snapshot::Snapshot,
+};
 
 /// Leave to connect to an upstream. A request without one reaches none.
 pub struct Forwarding {
     snapshot: Arc<Snapshot>,
     upstream: usize,
     route_line: usize,
-    /// The server tried first.
-    first: usize,
-    /// How many failed to take a connection.
-    failed: usize,
+    pool: Arc<Pool>,
+    began: Instant,
     websocket: bool,
+    /// Who asks, for balances that look at that.
+    visitor: u64,
+    /// The server to use now.
+    lease: Lease,
+    /// The one that failed last.
+    failed: Option<usize>,
+    tried: Tried,
+    /// How often the request was sent to another server although one may have it already.
+    resent: u8,
+    /// Whether a kept connection was closed under the request, so that the next is to be a new one.
+    anew: bool,
+    /// Whether anything of an answer has come.
+    answered: bool,
+}
+
+/// A request, as far as it matters to where it goes.
+pub struct Asked<'a> {
+    /// When it began.
+    pub began: Instant,
+    /// Whether it asks for a WebSocket.
+    pub websocket: bool,
+    /// Whose it is.
+    pub visit: Option<&'a Visit>,
+    /// Where it comes from.
+    pub client: IpAddr,
+}
+
+/// Why a request with a permit goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoWay {
+    /// Every server has as many requests as it may.
+    Busy,
+    /// HTTP/2 servers take no WebSocket of HTTP/1.1, and hardly any takes those of RFC 8441.
+    WebSocketOverHttp2,
+    /// There is no such upstream, which a compiled configuration excludes.
+    NoUpstream,
 }
 
 impl Forwarding {
-    /// The way a permit opens. `turn` says which server is next.
+    /// The way a permit opens.
     ///
-    /// `None` when the configuration names no such upstream or gives it no server, which a compiled one
-    /// never does.
+    /// # Errors
+    /// When there is none at this time or for such a request.
     pub fn new(
         permit: &Permit<'_>,
         snapshot: Arc<Snapshot>,
-        turn: usize,
-        websocket: bool,
-    ) -> Option<Self> {
+        asked: &Asked<'_>,
+    ) -> Result<Self, NoWay> {
         let route = permit.route();
-        let servers = snapshot.config.upstreams.get(route.upstream)?.servers.len();
-        let first = turn.checked_rem(servers)?;
-        Some(Self {
+        let upstream = snapshot.config.upstreams.get(route.upstream);
+        let upstream = upstream.ok_or(NoWay::NoUpstream)?;
+        let pool = Arc::clone(snapshot.pools.of(route.upstream).ok_or(NoWay::NoUpstream)?);
+        if asked.websocket && upstream.protocol == UpstreamProtocol::H2 {
+            return Err(NoWay::WebSocketOverHttp2);
+        }
+        let visitor = match upstream.balance {
+            Balance::ConsistentHash => visitor(asked),
+            Balance::RoundRobin | Balance::LeastConnections => 0,
+        };
+        let lease = pool
+            .choose(visitor, Tried::default(), asked.began)
+            .map_err(|refusal| match refusal {
+                NoServer::Busy => {
+                    tracing::warn!(
+                        upstream = pool.name(),
+                        "every server has as many requests as it may"
+                    );
+                    NoWay::Busy
+                }
+                NoServer::Exhausted => NoWay::NoUpstream,
+            })?;
+        Ok(Self {
             upstream: route.upstream,
             route_line: route.line,
             snapshot,
-            first,
-            failed: 0,
-            websocket,
+            pool,
+            began: asked.began,
+            websocket: asked.websocket,
+            visitor,
+            lease,
+            failed: None,
+            tried: Tried::default(),
+            resent: 0,
+            anew: false,
+            answered: false,
         })
     }
 
@@ -52,32 +127,122 @@ impl Forwarding {
         &self.snapshot.config.upstreams[self.upstream]
     }
 
-    /// The server to try now, with the upstream's timeouts. It speaks HTTP/1.1, so that WebSockets pass.
-    pub fn peer(&self) -> HttpPeer {
-        let upstream = self.upstream();
-        let mut peer = HttpPeer::new(self.server(), false, String::new());
-        peer.options.connection_timeout = Some(upstream.connect_timeout);
-        peer.options.total_connection_timeout = Some(upstream.connect_timeout);
-        peer.options.idle_timeout = Some(IDLE_CONNECTION);
-        if !self.websocket {
-            peer.options.read_timeout = Some(upstream.read_timeout);
-            peer.options.write_timeout = Some(upstream.read_timeout);
+    /// The server that has it, as the configuration calls it.
+    pub fn server(&self) -> &str {
+        self.lease.server().name()
+    }
+
+    /// The server that failed it last.
+    pub fn failed_server(&self) -> Option<&str> {
+        let server = self.pool.servers().get(self.failed?)?;
+        Some(server.name())
+    }
+
+    /// When the exchange is to be over.
+    pub fn deadline(&self) -> Option<Instant> {
+        let total = self.upstream().total_timeout.filter(|_| !self.websocket)?;
+        self.began.checked_add(total)
+    }
+
+    /// The server to use now; `None` when pingora cannot have it, which a compiled configuration excludes.
+    pub fn peer(&self, peers: &Peers) -> Option<HttpPeer> {
+        let mut peer = peers.to(self.upstream, self.lease.index(), self.lease.server())?;
+        let options = &mut peer.options;
+        if self.websocket {
+            options.read_timeout = None;
+            options.write_timeout = None;
         }
-        peer
+        if let Some(deadline) = self.deadline() {
+            // Zero would be no time to send anything at all.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = left.max(Duration::from_millis(1));
+            for limit in [
+                &mut options.connection_timeout,
+                &mut options.total_connection_timeout,
+                &mut options.read_timeout,
+                &mut options.write_timeout,
+            ] {
+                *limit = limit.map(|limit| limit.min(left));
+            }
+        }
+        if self.anew {
+            avoid_kept_connections(&mut peer);
+        }
+        Some(peer)
     }
 
-    /// Notes that the present server took no connection; whether there is another to try.
-    pub fn try_next_server(&mut self) -> bool {
-        self.failed += 1;
-        self.failed < self.upstream().servers.len()
+    /// Notes that the server took no connection; whether there is another to try. Nothing was sent, so the
+    /// method does not matter.
+    pub fn not_connected(&mut self) -> bool {
+        self.lease.note_failure(Instant::now());
+        self.move_on()
     }
 
-    fn server(&self) -> SocketAddr {
-        let servers = &self.upstream().servers;
-        servers[(self.first + self.failed) % servers.len()]
+    /// Notes that an answer, or the first of several heads of one, has come.
+    pub fn answered(&mut self) {
+        if !self.answered {
+            self.answered = true;
+            self.lease.note_answer();
+        }
+    }
+
+    /// Notes that an exchange broke off; whether the request is to be sent again. `kept` says that its
+    /// connection had served others before, `repeatable` that sending it twice does no harm and can be done:
+    /// its method is idempotent and its body at hand (RFC 9110 §9.2.2), and nobody has seen an answer.
+    pub fn broke_off(&mut self, error: &Error, kept: bool, repeatable: bool) -> bool {
+        if self.answered || *error.esource() != ErrorSource::Upstream {
+            return false;
+        }
+        self.failed = Some(self.lease.index());
+        let closed = is_closed(error);
+        // A server may close an idle connection at any time; that it crossed a request says nothing of it.
+        let stale = kept && closed && !self.anew;
+        if !stale {
+            self.lease.note_failure(Instant::now());
+        }
+        if !(repeatable && closed) {
+            return false;
+        }
+        if stale {
+            self.anew = true;
+            return true;
+        }
+        self.resent < self.upstream().retries && {
+            self.resent += 1;
+            self.move_on()
+        }
+    }
+
+    /// Chooses another server.
+    fn move_on(&mut self) -> bool {
+        self.failed = Some(self.lease.index());
+        self.tried.note(self.lease.index());
+        match self.pool.choose(self.visitor, self.tried, Instant::now()) {
+            Ok(lease) => {
+                self.lease = lease;
+                self.anew = false;
+                true
+            }
+            Err(NoServer::Busy | NoServer::Exhausted) => false,
+        }
     }
 }
 
-/// How long an upstream connection is kept for the next request. Shorter than the usual 60 s and more of
-/// servers, so that it is seldom the server who closes it under a request.
-const IDLE_CONNECTION: Duration = Duration::from_secs(45);
+/// An account, or the network of a visitor without one: its addresses change within a visit.
+fn visitor(asked: &Asked<'_>) -> u64 {
+    match asked.visit {
+        Some(visit) => hash(visit.account.id.uuid().as_bytes()),
+        None => hash(Network::of(asked.client).to_string().as_bytes()),
+    }
+}
+
+/// Whether the connection ended. A timeout is something else: the visitor has waited for long, and what was
+/// slow on one server would be started on the next as well. So is an answer that makes no sense.
+fn is_closed(error: &Error) -> bool {
+    match error.etype() {
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => true,
+        // Set for what RFC 9113 §8.7 says was not acted on.
+        ErrorType::H2Error => error.retry(),
+        _ => false,
+    }
+}

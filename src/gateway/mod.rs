@@ -3,21 +3,25 @@
 //! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, the policy decides,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
 //! answer it here, [`response`] sees every answer out. [`connection`] and [`tls`] are about connections,
-//! [`lifeline`] ends what outlives its session.
+//! [`lifeline`] ends what outlives its session, [`deadline`] what takes too long; [`peers`] and [`health`] are about
+//! the servers of upstreams.
 
 mod asker;
 mod authority;
 mod challenge;
 mod connection;
 mod cookies;
+mod deadline;
 mod event_stream;
 mod facts;
 mod failure;
 mod forwarding;
+mod health;
 mod introduction;
 mod lifeline;
 mod own_pages;
 mod passage;
+mod peers;
 mod proxy;
 mod refusal;
 mod response;
@@ -34,7 +38,7 @@ use pingora::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 use self::{
@@ -42,7 +46,10 @@ use self::{
     proxy::Proxy,
     tls::{Certificates, TlsError},
 };
-use crate::{config::TlsFiles, core::Core};
+use crate::{
+    config::{Config, TlsFiles},
+    core::Core,
+};
 
 /// Listeners that serve.
 pub struct Gateway {
@@ -52,6 +59,8 @@ pub struct Gateway {
     /// Ends when the last connection has.
     connections: mpsc::Receiver<std::convert::Infallible>,
     certificates: Option<Arc<Certificates>>,
+    /// Asks servers whether they are well, until this is dropped.
+    _health: JoinSet<()>,
 }
 
 /// Why the gateway could not start.
@@ -95,10 +104,12 @@ impl Gateway {
         };
 
         let mut proxy = http_proxy(
-            &Arc::new(ServerConf::default()),
+            &Arc::new(upstream_limits(&snapshot.config)),
             Proxy::new(Arc::clone(&core), pages),
         );
         proxy.server_options = Some(Door::options());
+        let mut health = JoinSet::new();
+        health.spawn(health::watch(Arc::clone(&core)));
         let (shutdown, stopping) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
         let (open, connections) = mpsc::channel(1);
@@ -115,6 +126,7 @@ impl Gateway {
             cut,
             connections,
             certificates,
+            _health: health,
         })
     }
 
@@ -172,7 +184,23 @@ fn offer(
     Ok(Arc::new(bound.into()))
 }
 
-/// The proxy library panics on these; it reads them although no upstream of ours speaks TLS.
+/// What pingora is told about connections to upstreams. Its pool of idle ones is one for all.
+fn upstream_limits(config: &Config) -> ServerConf {
+    let idle = config
+        .upstreams
+        .iter()
+        .map(|upstream| upstream.max_idle as usize * upstream.servers.len())
+        .sum();
+    ServerConf {
+        threads: 1,
+        upstream_keepalive_pool_size: idle,
+        // How often a request is tried is for `Forwarding` to say; it never comes near this.
+        max_retries: 1024,
+        ..ServerConf::default()
+    }
+}
+
+/// The proxy library panics on these; it reads the system's authorities at the start.
 fn check_authorities() -> Result<(), GatewayError> {
     for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
         if let Ok(path) = std::env::var(variable)

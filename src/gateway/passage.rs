@@ -100,6 +100,7 @@ impl Passage {
                 .forwarding
                 .as_ref()
                 .map(|forwarding| forwarding.upstream().name.as_str()),
+            server: self.forwarding.as_ref().map(Forwarding::server),
             duration: self.began.elapsed(),
             network: Network::of(self.client),
             account: self.visit.as_ref().map(|visit| visit.account.id),

@@ -1,13 +1,6 @@
 //! The story of a request, told to pingora: read it, see who asks, decide, and forward it or answer it.
 
-use std::{
-    any::Any,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, body::Body};
@@ -25,13 +18,14 @@ use super::{
     asker::Asker,
     challenge,
     connection::{HeaderDeadline, IDLE},
-    cookies, event_stream,
+    cookies, deadline, event_stream,
     facts::{RequestFacts, Wire},
     failure,
-    forwarding::Forwarding,
+    forwarding::{Asked, Forwarding},
     introduction::{Introduction, is_websocket},
     lifeline, own_pages,
     passage::Passage,
+    peers::PeerCache,
     refusal::Refusal,
     response,
 };
@@ -46,8 +40,7 @@ use crate::{
 pub struct Proxy {
     core: Arc<Core>,
     pages: Router,
-    /// Which server of an upstream is next.
-    turn: AtomicUsize,
+    peers: PeerCache,
 }
 
 /// What to do with a request.
@@ -59,11 +52,11 @@ enum Verdict {
 
 impl Proxy {
     /// A gateway with these own pages.
-    pub const fn new(core: Arc<Core>, pages: Router) -> Self {
+    pub fn new(core: Arc<Core>, pages: Router) -> Self {
         Self {
             core,
             pages,
-            turn: AtomicUsize::new(0),
+            peers: PeerCache::default(),
         }
     }
 
@@ -117,9 +110,19 @@ impl Proxy {
         passage.outcome = outcome(&decision);
         match decision {
             Decision::Forward(permit) => {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                let websocket = is_websocket(session.req_header());
-                passage.forwarding = Forwarding::new(&permit, snapshot.clone(), turn, websocket);
+                let asked = Asked {
+                    began: passage.began,
+                    websocket: is_websocket(session.req_header()),
+                    visit: passage.visit.as_ref(),
+                    client: passage.client,
+                };
+                match Forwarding::new(&permit, snapshot.clone(), &asked) {
+                    Ok(forwarding) => {
+                        deadline::set(forwarding.deadline());
+                        passage.forwarding = Some(forwarding);
+                    }
+                    Err(no_way) => return refuse(&failure::no_way(no_way), passage),
+                }
                 if lifeline::may_take_long(&session.req_header().headers) {
                     tie(passage);
                 }
@@ -222,8 +225,10 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         passage: &mut Passage,
     ) -> pingora::Result<Box<HttpPeer>> {
-        match &passage.forwarding {
-            Some(forwarding) => Ok(Box::new(forwarding.peer())),
+        let peers = self.peers.of(&passage.snapshot);
+        let forwarding = passage.forwarding.as_ref();
+        match forwarding.and_then(|forwarding| forwarding.peer(&peers)) {
+            Some(peer) => Ok(Box::new(peer)),
             None => Err(
                 Error::explain(ErrorType::InternalError, "no permit to reach an upstream")
                     .into_in(),
@@ -265,8 +270,27 @@ impl ProxyHttp for Proxy {
         let another = passage
             .forwarding
             .as_mut()
-            .is_some_and(Forwarding::try_next_server);
+            .is_some_and(Forwarding::not_connected);
         error.set_retry(another);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        passage: &mut Passage,
+        kept: bool,
+    ) -> Box<Error> {
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && session.response_written().is_none();
+        let again = passage
+            .forwarding
+            .as_mut()
+            .is_some_and(|forwarding| forwarding.broke_off(&error, kept, repeatable));
+        error.set_retry(again);
         error
     }
 
@@ -276,6 +300,9 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> pingora::Result<()> {
+        if let Some(forwarding) = &mut passage.forwarding {
+            forwarding.answered();
+        }
         let switching = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if head.status.is_informational() && !switching {
             return Ok(());
@@ -341,7 +368,7 @@ impl ProxyHttp for Proxy {
         error: &Error,
         _context: ProxyWarnLogContext,
     ) -> bool {
-        tracing::warn!(request_id = %passage.request_id, cause = error.etype().as_str(), "trying again upstream");
+        failure::report_retry(error, passage);
         true
     }
 

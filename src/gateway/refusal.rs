@@ -150,6 +150,26 @@ impl Refusal {
         )
     }
 
+    /// Every server of the upstream has as many requests as it may.
+    pub const fn upstream_busy() -> Self {
+        Self::plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_busy",
+            "This application is busy",
+            "Too many people are using it right now. Please try again in a moment.",
+        )
+    }
+
+    /// The upstream cannot take a WebSocket.
+    pub const fn no_websockets() -> Self {
+        Self::plain(
+            StatusCode::NOT_IMPLEMENTED,
+            "no_websockets",
+            "This request cannot be served",
+            "This application takes no WebSockets.",
+        )
+    }
+
     /// The upstream takes too long.
     pub const fn upstream_slow() -> Self {
         Self::plain(
@@ -193,6 +213,9 @@ impl Refusal {
         );
         if let Some(challenge) = &self.authenticate {
             headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(

@@ -29,6 +29,8 @@ pub struct AccessRecord<'a> {
     pub route: Option<usize>,
     /// Name of the upstream.
     pub upstream: Option<&'a str>,
+    /// Its server that had the request last, as the configuration calls it.
+    pub server: Option<&'a str>,
     /// From the end of the request's header to the end of the answer.
     pub duration: Duration,
     /// Where the request came from.
@@ -88,6 +90,7 @@ impl AccessRecord<'_> {
             decision = self.decision.name(),
             route = self.route,
             upstream = self.upstream,
+            server = self.server,
             duration_us = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX),
             network = %self.network,
             account = self.account.map(tracing::field::display),

@@ -95,7 +95,7 @@ fn pair(
     })
 }
 
-fn read_pem<T>(
+pub(super) fn read_pem<T>(
     path: &At<PathBuf>,
     around: Surroundings<'_>,
     findings: &mut Findings<'_>,

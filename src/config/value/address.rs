@@ -21,22 +21,29 @@ impl Written for Listen {
     }
 }
 
-/// Where a server of an upstream is: a name or an address, and a port.
+/// Where a server of an upstream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerAddress {
-    /// A host name or an IP address, the latter without brackets.
-    pub host: String,
-    /// Never zero.
-    pub port: u16,
+pub enum ServerAddress {
+    /// At a name or an address, and a port.
+    Network {
+        /// A host name or an IP address, the latter without brackets.
+        host: String,
+        /// Never zero.
+        port: u16,
+    },
+    /// At a socket of this machine.
+    Unix(PathBuf),
 }
 
-impl Written for ServerAddress {
-    const NAME: &'static str = "server address";
-    const ACCEPTED: &'static str = "a host and port without scheme or path, such as \"127.0.0.1:9000\", \"app.internal:9000\" or \"[::1]:9000\"";
+impl ServerAddress {
+    /// As it is written.
+    pub(in crate::config) fn written(&self) -> String {
+        self.write()
+    }
 
-    fn parse(text: &str) -> Option<Self> {
+    fn network(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return (address.port() != 0).then(|| Self {
+            return (address.port() != 0).then(|| Self::Network {
                 host: address.ip().to_string(),
                 port: address.port(),
             });
@@ -48,16 +55,38 @@ impl Written for ServerAddress {
         let name = host
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-        (name && !host.is_empty()).then(|| Self {
+        (name && !host.is_empty()).then(|| Self::Network {
             host: host.to_owned(),
             port,
         })
     }
 
+    fn socket(path: &str) -> Option<Self> {
+        // `unix:///run/…` is as common; `unix://name` would be an authority, which a socket has not.
+        let path = path
+            .strip_prefix("//")
+            .map_or(Some(path), |rest| rest.starts_with('/').then_some(rest))?;
+        let named = !path.is_empty() && !path.ends_with('/') && !path.contains('\0');
+        named.then(|| Self::Unix(path.into()))
+    }
+}
+
+impl Written for ServerAddress {
+    const NAME: &'static str = "server address";
+    const ACCEPTED: &'static str = "a host and port without scheme or path, such as \"127.0.0.1:9000\", \"app.internal:9000\" or \"[::1]:9000\", or a socket such as \"unix:/run/app.sock\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("unix:") {
+            Some(path) => Self::socket(path),
+            None => Self::network(text),
+        }
+    }
+
     fn write(&self) -> String {
-        match self.host.contains(':') {
-            true => format!("[{}]:{}", self.host, self.port),
-            false => format!("{}:{}", self.host, self.port),
+        match self {
+            Self::Network { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Network { host, port } => format!("{host}:{port}"),
+            Self::Unix(path) => format!("unix:{}", path.display()),
         }
     }
 }
@@ -114,16 +143,23 @@ mod tests {
     }
 
     #[test]
-    fn a_host_and_a_port_is_a_server() {
+    fn a_host_and_a_port_or_a_socket_is_a_server() {
         for text in [
             "localhost:9000",
             "127.0.0.1:9000",
             "[::1]:80",
             "my-app_1.internal:1",
+            "unix:/run/app.sock",
+            "unix:run/app.sock",
         ] {
             assert_eq!(reads::<ServerAddress>(text).as_deref(), Some(text));
         }
-        assert_eq!(ServerAddress::parse("[::1]:80").unwrap().host, "::1");
+        assert_eq!(
+            reads::<ServerAddress>("unix:///run/app.sock").as_deref(),
+            Some("unix:/run/app.sock")
+        );
+        let loopback = ServerAddress::parse("[::1]:80").unwrap();
+        assert!(matches!(loopback, ServerAddress::Network { host, .. } if host == "::1"));
         for text in [
             "",
             "app",
@@ -135,6 +171,9 @@ mod tests {
             "127.0.0.1:0",
             "a b:1",
             "app:9000/",
+            "unix:",
+            "unix://run/app.sock",
+            "unix:/run/",
         ] {
             assert!(ServerAddress::parse(text).is_none(), "{text}");
         }

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::Once,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -46,7 +46,7 @@ pub struct Gateway {
 pub struct Setup {
     routes: Vec<String>,
     sections: BTreeMap<&'static str, String>,
-    servers: Vec<SocketAddr>,
+    servers: Vec<String>,
     upstream: String,
     tls: bool,
     hosts: Vec<&'static str>,
@@ -193,6 +193,17 @@ impl Gateway {
         self.folder.path()
     }
 
+    /// The servers of the upstream that are up, as the configuration calls them.
+    pub fn servers_up(&self) -> Vec<String> {
+        let snapshot = self.running.as_ref().expect("it runs").core().snapshot();
+        let pool = snapshot.pools.of(0).expect("there is an upstream");
+        let up = pool
+            .servers()
+            .iter()
+            .filter(|server| server.is_up(Instant::now()));
+        up.map(|server| server.name().to_owned()).collect()
+    }
+
     /// Puts the gateway's clock forward.
     pub fn after(&self, minutes: u64) {
         self.clock.advance(Duration::from_secs(60 * minutes));
@@ -228,7 +239,13 @@ impl Setup {
 
     /// Puts the gateway before this app instead of the recording one.
     pub fn before(mut self, server: SocketAddr) -> Self {
-        self.servers.push(server);
+        self.servers.push(server.to_string());
+        self
+    }
+
+    /// The same, by the words of the configuration: a name and a port, or a socket.
+    pub fn before_server(mut self, server: &str) -> Self {
+        self.servers.push(server.to_owned());
         self
     }
 
@@ -315,7 +332,7 @@ impl Setup {
             write!(file, "[{name}]\n{lines}\n").unwrap();
         }
         let servers = if self.servers.is_empty() {
-            vec![upstream]
+            vec![upstream.to_string()]
         } else {
             self.servers.clone()
         };

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod authenticator;
+pub mod authority;
 pub mod browser;
 mod cbor;
 pub mod certificates;
@@ -12,11 +13,14 @@ pub mod command_line;
 pub mod cookies;
 pub mod gateway;
 pub mod mailbox;
+pub mod nginx;
 pub mod page;
 pub mod person;
 pub mod process;
 pub mod raw;
 pub mod scanner;
+pub mod script;
+pub mod tls_server;
 pub mod upstream;
 pub mod waiting;
 

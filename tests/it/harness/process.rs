@@ -4,6 +4,8 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
 };
 
 /// `gatehouse serve`, running.
@@ -29,6 +31,40 @@ impl Process {
             .expect("it prints where it listens");
         assert!(line.starts_with("listening on "), "{line:?}");
         process
+    }
+
+    /// Starts it in this environment and waits until it listens; its log comes line by line, each a JSON object.
+    pub fn serve_and_log(
+        config: &Path,
+        environment: &[(&str, &Path)],
+    ) -> (Self, Receiver<serde_json::Value>) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gatehouse"))
+            .args(["serve", "--log", "json", "--config"])
+            .arg(config)
+            .env_remove("GATEHOUSE_CONFIG")
+            .env_remove("GATEHOUSE_LOG")
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cargo built the binary");
+        let stdout = child.stdout.take().expect("it is piped");
+        let stderr = child.stderr.take().expect("it is piped");
+        let process = Self(child);
+        let (sender, log) = channel();
+        // Ends with the child, whose log it reads.
+        thread::spawn(move || {
+            BufReader::new(stderr)
+                .lines()
+                .map_while(Result::ok)
+                .filter_map(|line| serde_json::from_str(&line).ok())
+                .try_for_each(|line| sender.send(line))
+        });
+        let mut line = String::new();
+        tokio::task::block_in_place(|| BufReader::new(stdout).read_line(&mut line))
+            .expect("it prints where it listens");
+        assert!(line.starts_with("listening on "), "{line:?}");
+        (process, log)
     }
 
     /// Ends it as a power cut would: SIGKILL, nothing flushed, nobody told.

@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 /// A running app. It ends with this value.
@@ -60,10 +60,12 @@ impl Upstream {
         let state = Arc::<State>::default();
         let serving = state.clone();
         let task = tokio::spawn(async move {
+            // They end with the app.
+            let mut conversations = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let state = serving.clone();
                 // A gateway that closes in the middle is part of some tests.
-                tokio::spawn(async move { drop(state.converse(stream).await) });
+                conversations.spawn(async move { drop(state.converse(stream).await) });
             }
         });
         Self {
