@@ -83,6 +83,9 @@ impl Core {
         let audience = &config.relying_party.id;
         let sessions =
             Sessions::open(Arc::clone(&store), clock.clone(), secret.clone(), audience).await?;
+        if config.identity.assertion.is_some() {
+            sessions.ensure_assertion_key().await?;
+        }
         Ok(Self {
             outbox: Outbox::new(&secret),
             snapshot: ArcSwap::from_pointee(Snapshot::new(config, relying_party)),

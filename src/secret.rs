@@ -139,6 +139,8 @@ impl ServerSecret {
 pub enum Purpose {
     /// Seals session signing keys in the store.
     KeyRing,
+    /// Seals the keys that sign assertions in the store.
+    AssertionKeys,
     /// Seals flow state that travels in the browser.
     FlowState,
     /// Seals mails waiting in the outbox.
@@ -157,6 +159,7 @@ impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::KeyRing => b"key-ring",
+            Self::AssertionKeys => b"assertion-keys",
             Self::FlowState => b"flow-state",
             Self::Outbox => b"outbox",
             Self::FormToken => b"form-token",

@@ -21,7 +21,7 @@ use crate::{
     gateway::{Gateway, GatewayError},
     mail::{self, Worker},
     sign_in,
-    web::{asset_server, error::Refusal, respond},
+    web::{asset_server, error::Refusal, jwks, respond},
 };
 
 /// A running Gatehouse.
@@ -159,6 +159,7 @@ pub fn pages(core: &Arc<Core>) -> Router {
         .merge(account::router())
         .merge(admin::router())
         .merge(asset_server::router())
+        .merge(jwks::router())
         .fallback(|| async { Refusal::NOT_FOUND })
         .method_not_allowed_fallback(|| async {
             Refusal {
@@ -226,6 +227,9 @@ async fn tidy(core: Arc<Core>, stopped: watch::Receiver<bool>) {
             .await
         {
             tracing::warn!(%error, "the store could not be tidied; it will be tried again");
+        }
+        if let Err(error) = core.sessions.forget_keys().await {
+            tracing::warn!(%error, "old signing keys could not be forgotten; it will be tried again");
         }
     }
 }

@@ -13,9 +13,11 @@ use serde::Deserialize;
 use crate::{
     core::Core,
     session::cookie,
+    store::StoreError,
     telemetry::audit::AuditEvent,
     web::{
         ask::{Ask, Form, Query},
+        caller::Caller,
         error::Outcome,
         pages::{SignOut, SignedOut},
     },
@@ -43,17 +45,29 @@ async fn confirm(ask: Ask) -> Outcome {
 }
 
 async fn sign_out(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outcome {
-    if let Some(visit) = &ask.caller.visit {
-        let sid = visit.claims.sid;
-        let event = AuditEvent::SignedOut { session: sid };
-        let audit = ask.caller.audit(ask.now(), Some(visit.account.id), event);
-        ask.core.store.end_session(sid, None, &audit, None).await?;
-        audit.log();
-        ask.catch_up().await;
-    }
+    end_session(&ask.core, &ask.caller).await?;
     Ok(without_session(
         Redirect::to("/.gatehouse/signed-out").into_response(),
     ))
+}
+
+/// Ends the session of a request, if it has one: on this node before this returns, on others within a second.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn end_session(core: &Core, caller: &Caller) -> Result<(), StoreError> {
+    let Some(visit) = &caller.visit else {
+        return Ok(());
+    };
+    let sid = visit.claims.sid;
+    let event = AuditEvent::SignedOut { session: sid };
+    let audit = caller.audit(core.clock.now(), Some(visit.account.id), event);
+    core.store.end_session(sid, None, &audit, None).await?;
+    audit.log();
+    if let Err(error) = core.sessions.catch_up().await {
+        tracing::warn!(%error, "a change was made but is not yet followed");
+    }
+    Ok(())
 }
 
 async fn sign_out_everywhere(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outcome {

@@ -3,6 +3,7 @@
 
 mod account;
 mod check;
+mod key;
 mod recovery;
 mod session;
 
@@ -74,9 +75,9 @@ enum Command {
     /// Sessions.
     #[command(subcommand)]
     Session(session::Session),
-    /// Session signing keys.
+    /// Signing keys: of sessions, and of what apps are told.
     #[command(subcommand)]
-    Key(session::Key),
+    Key(key::Key),
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -163,9 +164,7 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
         Command::Session(command) => {
             beside(&cli.common, async |core| session::run(&core, command).await)
         }
-        Command::Key(command) => beside(&cli.common, async |core| {
-            session::run_key(&core, command).await
-        }),
+        Command::Key(command) => beside(&cli.common, async |core| key::run(&core, command).await),
     }
 }
 

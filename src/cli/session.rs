@@ -1,4 +1,4 @@
-//! `gatehouse session …` and `gatehouse key …`.
+//! `gatehouse session …`.
 
 use std::time::Duration;
 
@@ -7,10 +7,7 @@ use serde_json::json;
 
 use super::{Failure, Report, account::Actor};
 use crate::{
-    admin::{
-        keys,
-        sessions::{self, Kind, Which},
-    },
+    admin::sessions::{self, Kind, Which},
     config::Period,
     core::Core,
     id::SessionId,
@@ -79,15 +76,6 @@ struct Chosen {
     all: bool,
 }
 
-/// What to do with signing keys.
-#[derive(Debug, Subcommand)]
-pub enum Key {
-    /// Add a key that signs from now on. Nobody is signed out.
-    Rotate,
-    /// List the keys, newest first.
-    List,
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<Period>().map(Period::duration)
 }
@@ -151,32 +139,5 @@ fn which(chosen: &Chosen) -> Result<Which, Failure> {
             }),
         (None, Some(account)) => Ok(Which::Account(account.clone())),
         (None, None) => Ok(Which::All),
-    }
-}
-
-pub(super) async fn run_key(core: &Core, command: &Key) -> Result<Report, Failure> {
-    match command {
-        Key::Rotate => {
-            let kid = keys::rotate(core).await?;
-            Ok(Report {
-                text: format!(
-                    "New tokens are signed with {kid} from now on; older keys go on verifying."
-                ),
-                json: json!({ "kid": kid }),
-            })
-        }
-        Key::List => {
-            let all = keys::list(core).await?;
-            let lines = all
-                .iter()
-                .map(|key| format!("{}  since {}", key.kid, key.created_at));
-            let rows = all
-                .iter()
-                .map(|key| json!({ "kid": key.kid, "created_at": key.created_at }));
-            Ok(Report {
-                text: lines.collect::<Vec<_>>().join("\n"),
-                json: rows.collect(),
-            })
-        }
     }
 }

@@ -1,9 +1,12 @@
 //! From the file as written to the [`Config`] the program runs on: references resolved, files read, rules
 //! between keys checked. What is wrong is noted, and the rest is looked at all the same.
 
+mod app_credentials;
 mod deliveries;
 #[cfg(test)]
 mod fixture;
+mod header_edits;
+mod identity;
 mod people;
 mod routes;
 mod secret;
@@ -50,7 +53,10 @@ pub(super) fn compile(
     let enrolment = people::enrolment(file, &methods, findings);
     let upstreams = upstreams::all(file, around, findings);
     let routes = routes::table(file, findings);
-    let deliveries = deliveries::all(file, findings);
+    let identity = identity::identity(&file.identity, findings);
+    let deliveries = identity
+        .as_ref()
+        .and_then(|identity| deliveries::all(file, identity, around, findings));
     if let Some(relying_party) = &relying_party {
         site::warn_of_hosts_without_sign_in(file, relying_party, findings);
     }
@@ -67,7 +73,7 @@ pub(super) fn compile(
         methods,
         enrolment: enrolment?,
         admin: people::admin(&file.admin, findings),
-        identity: people::identity(&file.identity),
+        identity: identity?,
         upstreams: upstreams?,
         routes: routes?,
         deliveries: deliveries?,

@@ -1,15 +1,15 @@
 //! The configuration as the running program reads it: every value parsed, every reference resolved.
 
 mod delivery;
+mod identity;
 mod server;
 mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::http::HeaderName;
-
 pub use self::{
-    delivery::Delivery,
+    delivery::{AppCredential, AppHost, Delivery, HeaderEdits, PathPrefix},
+    identity::{Identity, IdentityPreset},
     server::{SecretSource, TlsFiles},
     upstream::{
         Balance, ClientCertificate, Ejection, HealthCheck, MAX_SERVERS, Question, Server,
@@ -256,24 +256,6 @@ pub enum EnrolmentMode {
     Domains(Vec<String>),
 }
 
-/// What upstreams are told about the person.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// Which families of headers.
-    pub presets: Vec<IdentityPreset>,
-}
-
-/// A family of identity headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentityPreset {
-    /// `Remote-User`, `Remote-Email`, `Remote-Name`, `Remote-Groups`.
-    Remote,
-    /// `X-Forwarded-User`, `X-Forwarded-Email`, `X-Forwarded-Preferred-Username`, `X-Forwarded-Groups`.
-    XForwarded,
-    /// `X-Auth-Request-User`, `X-Auth-Request-Email`, `X-Auth-Request-Preferred-Username`, `X-Auth-Request-Groups`.
-    XAuthRequest,
-}
-
 impl Origin {
     /// `None` unless `text` is `http` or `https`, a host name, and at most a port. Plain `http` is for
     /// loopback names, where browsers offer passkeys too.
@@ -387,32 +369,5 @@ impl EnrolmentMode {
             Self::Open => true,
             Self::Domains(domains) => domains.iter().any(|domain| domain == address.domain()),
         }
-    }
-}
-
-impl IdentityPreset {
-    /// Header names for login, address, display name and groups, in this order.
-    pub fn headers(self) -> [HeaderName; 4] {
-        match self {
-            Self::Remote => [
-                "remote-user",
-                "remote-email",
-                "remote-name",
-                "remote-groups",
-            ],
-            Self::XForwarded => [
-                "x-forwarded-user",
-                "x-forwarded-email",
-                "x-forwarded-preferred-username",
-                "x-forwarded-groups",
-            ],
-            Self::XAuthRequest => [
-                "x-auth-request-user",
-                "x-auth-request-email",
-                "x-auth-request-preferred-username",
-                "x-auth-request-groups",
-            ],
-        }
-        .map(HeaderName::from_static)
     }
 }

@@ -5,6 +5,7 @@
 //! reported together with everything else.
 
 mod administration;
+mod delivery;
 mod people;
 mod route;
 mod server;
@@ -16,9 +17,10 @@ use serde::Deserialize;
 
 pub use self::{
     administration::Admin,
+    delivery::{Authorization, RequestHeaders, ResponseHeaders},
     people::{
-        BackupCodes, EmailMethod, Enrolment, Grants, Identity, Methods, Mode, Pairing,
-        PasskeyMethod, Preset, Session,
+        BackupCodes, CustomIdentity, EmailMethod, Enrolment, Grants, Identity, Methods, Mode,
+        Pairing, PasskeyMethod, Preset, Session,
     },
     route::{AccessLevel, Allow, HttpMethod, Route, Tolerated},
     server::{Server, Tls},

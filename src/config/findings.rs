@@ -10,7 +10,13 @@ use super::{
 };
 
 /// Keys whose values may be secrets.
-const SECRETS: [&str; 2] = ["server.secret", "mail.url"];
+const SECRETS: [&str; 5] = [
+    "server.secret",
+    "mail.url",
+    "route.authorization.basic",
+    "route.authorization.bearer",
+    "route.request_headers.set",
+];
 
 /// The longest value that is repeated in a problem, in characters.
 const MAX_SHOWN: usize = 80;
@@ -200,8 +206,17 @@ pub(super) fn may_be_secret(key: &str, text: &str) -> bool {
             .strip_prefix(outer)
             .is_some_and(|rest| rest.starts_with('.'))
     };
+    let key = without_indices(key);
     let named = SECRETS
         .iter()
-        .any(|secret| key.starts_with(secret) || below(key, secret));
+        .any(|secret| key.starts_with(secret) || below(&key, secret));
     named || (text.contains("://") && text.contains('@'))
+}
+
+/// `route[2].host` → `route.host`.
+pub(super) fn without_indices(path: &str) -> String {
+    path.split('.')
+        .map(|part| part.split('[').next().unwrap_or(part))
+        .collect::<Vec<_>>()
+        .join(".")
 }

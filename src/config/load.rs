@@ -15,7 +15,7 @@ use super::{
     Config,
     compile::compile,
     file::File,
-    findings::{Finding, Findings, may_be_secret},
+    findings::{Finding, Findings, may_be_secret, without_indices},
     problem::{Problem, Problems, Severity},
     source::Source,
     suggestion::nearest,
@@ -31,10 +31,9 @@ pub struct Loaded {
 }
 
 /// Keys of a later version. They are refused rather than ignored: who sets one relies on it.
-const NOT_YET: [&str; 5] = [
+const NOT_YET: [&str; 4] = [
     "server.admin_listen",
     "methods.password",
-    "identity.assertion",
     "route.report_only",
     "report_only",
 ];
@@ -209,14 +208,6 @@ fn unknown_key(path: &str, known: &[&str]) -> Finding {
         Some(meant) => Finding::new("unknown key").suggest(Some(meant)),
         None => Finding::new("unknown key").expected(listed(known)),
     }
-}
-
-/// `route[2].host` → `route.host`.
-fn without_indices(path: &str) -> String {
-    path.split('.')
-        .map(|part| part.split('[').next().unwrap_or(part))
-        .collect::<Vec<_>>()
-        .join(".")
 }
 
 /// `"a", "b" or "c"`.

@@ -201,9 +201,17 @@ fn toml_text(value: &Value) -> String {
             let values: Vec<String> = values.iter().map(toml_text).collect();
             format!("[{}]", values.join(", "))
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            value.to_string()
+        Value::Object(table) => {
+            let pairs: Vec<String> = table
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", toml_text(value)))
+                .collect();
+            match pairs.as_slice() {
+                [] => "{}".to_owned(),
+                pairs => format!("{{ {} }}", pairs.join(", ")),
+            }
         }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
     }
 }
 

@@ -39,6 +39,11 @@ impl Authority {
         &self.host
     }
 
+    /// The port, if one was named.
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// Whether `url` is addressed to the same host and port.
     pub fn is_of(&self, url: &url::Url) -> bool {
         url.host_str() == Some(self.host())

@@ -2,24 +2,25 @@
 //! their place.
 //!
 //! Everything is set here, in the last filter before the upstream: a header set earlier could be removed
-//! by the client with `Connection: <that header>`.
+//! by the client with `Connection: <that header>`. What the operator changes comes after what clients must not
+//! say was taken out, and before what the gateway says itself, which wins.
 
-use std::{net::IpAddr, sync::LazyLock};
+use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode_byte, utf8_percent_encode};
 use pingora::{Error, ErrorType, http::RequestHeader};
 
-use super::{cookies, facts::RequestFacts};
+use super::{app_path, cookies, facts::RequestFacts};
 use crate::{
-    config::{Identity, IdentityPreset},
+    config::{Delivery, HeaderEdits, Identity},
     id::RequestId,
+    reserved_header::{folded, is_framing, is_ours},
     session::Visit,
     store::Account,
 };
 
 /// Everything an upstream is told about a request besides its own fields and body.
-#[derive(Clone, Copy)]
 pub struct Introduction<'a> {
     /// Method, host and target.
     pub facts: &'a RequestFacts,
@@ -27,6 +28,10 @@ pub struct Introduction<'a> {
     pub visit: Option<&'a Visit>,
     /// In which headers to say so.
     pub identity: &'a Identity,
+    /// What the route says about passing requests on.
+    pub delivery: &'a Delivery,
+    /// The same, signed for this app, where the configuration asks for it.
+    pub assertion: Option<HeaderValue>,
     /// From where.
     pub client: IpAddr,
     /// Whether people reach this host over TLS.
@@ -41,27 +46,74 @@ impl Introduction<'_> {
     /// # Errors
     /// When a value cannot be written as a header; then nothing may be sent.
     pub fn write(&self, request: &mut RequestHeader) -> pingora::Result<()> {
-        request.set_raw_path(self.facts.target.path_and_query().as_bytes())?;
-        strip(request);
+        self.set_target(request)?;
+        strip(request, self.identity);
+        edit(request, &self.delivery.request_headers)?;
         settle_upgrade(request)?;
         settle_cookies(request)?;
         self.set_forwarded(request)?;
-        if let Some(visit) = self.visit {
-            self.set_identity(request, visit)?;
+        self.set_authorization(request)?;
+        match self.visit {
+            Some(visit) if !self.delivery.anonymous => self.set_identity(request, visit),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn set_target(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        let target = &self.facts.target;
+        if self.delivery.prefix.is_none() {
+            return request.set_raw_path(target.path_and_query().as_bytes());
+        }
+        let Some(mut path) = app_path::of_app(target.path(), &self.delivery.prefix) else {
+            return Err(Error::explain(
+                ErrorType::InternalError,
+                "a path without the prefix that its route takes off",
+            ));
+        };
+        if let Some(query) = target.query() {
+            path.push('?');
+            path.push_str(query);
+        }
+        request.set_raw_path(path.as_bytes())
     }
 
     fn set_forwarded(&self, request: &mut RequestHeader) -> pingora::Result<()> {
         let authority = self.facts.authority.to_string();
-        request.insert_header("Host", &authority)?;
+        match &self.delivery.host {
+            Some(host) => request.insert_header("Host", host.authority())?,
+            None => request.insert_header("Host", &authority)?,
+        }
         request.insert_header("X-Forwarded-Host", authority)?;
+        if !self.delivery.prefix.strip.is_empty() {
+            request.insert_header("X-Forwarded-Prefix", &self.delivery.prefix.strip)?;
+        }
         request.insert_header("X-Forwarded-For", self.client.to_string())?;
         request.insert_header(
             "X-Forwarded-Proto",
             if self.secure { "https" } else { "http" },
         )?;
         request.insert_header("X-Request-Id", self.request_id.to_string())
+    }
+
+    /// What the person is signed in to the app with, in place of whatever the client sent.
+    fn set_authorization(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        let Some(credentials) = &self.delivery.authorization else {
+            return Ok(());
+        };
+        let groups = self.visit.map(|visit| &visit.account.groups);
+        let fitting = groups.and_then(|groups| {
+            credentials.iter().find(|credential| {
+                let group = credential.group.as_ref();
+                group.is_none_or(|group| groups.contains(group))
+            })
+        });
+        match fitting {
+            Some(credential) => request.insert_header("Authorization", credential.value.clone()),
+            None => {
+                request.remove_header(&header::AUTHORIZATION);
+                Ok(())
+            }
+        }
     }
 
     fn set_identity(&self, request: &mut RequestHeader, visit: &Visit) -> pingora::Result<()> {
@@ -77,6 +129,14 @@ impl Introduction<'_> {
                 if let Some(value) = value {
                     request.insert_header(name, header_value(value)?)?;
                 }
+            }
+        }
+        if let (Some(name), Some(assertion)) = (&self.identity.assertion, &self.assertion) {
+            request.insert_header(name.clone(), assertion.clone())?;
+        }
+        for (name, value) in self.identity.custom.iter().zip(&values) {
+            if let (Some(name), Some(value)) = (name, value) {
+                request.insert_header(name.clone(), header_value(value)?)?;
             }
         }
         Ok(())
@@ -128,11 +188,11 @@ fn header_value(text: &str) -> pingora::Result<HeaderValue> {
 }
 
 /// Removes what only the gateway may say, and what would say it to some upstream.
-fn strip(request: &mut RequestHeader) {
+fn strip(request: &mut RequestHeader, identity: &Identity) {
     let names: Vec<HeaderName> = request
         .headers
         .keys()
-        .filter(|name| is_reserved(name.as_str()))
+        .filter(|name| is_reserved(name.as_str(), identity))
         .cloned()
         .collect();
     for name in names {
@@ -140,74 +200,24 @@ fn strip(request: &mut RequestHeader) {
     }
 }
 
-/// CGI and its heirs read `Remote-User`, `Remote_User` and `remote.user` as one variable, `REMOTE_USER`, so
-/// names are compared with every other character taken for a hyphen. The fields that frame a message and
-/// name its host are removed in every spelling but the right one.
-fn is_reserved(name: &str) -> bool {
-    if name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
-        return is_ours(name);
+/// Whether a name is the gateway's to say. The fields that frame a message and name its host are removed in
+/// every spelling but the right one.
+fn is_reserved(name: &str, identity: &Identity) -> bool {
+    let plain = folded(name);
+    let ours = is_ours(&plain) || identity.is_told_in(&plain);
+    ours || (plain != name && is_framing(&plain))
+}
+
+/// Makes the operator's changes. None of them is to a name of ours: the configuration was refused else.
+fn edit(request: &mut RequestHeader, edits: &HeaderEdits) -> pingora::Result<()> {
+    for name in &edits.remove {
+        request.remove_header(name);
     }
-    let folded = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
-    is_ours(&folded) || FRAMING.contains(&folded.as_str())
+    for (name, value) in &edits.set {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
 }
-
-fn is_ours(name: &str) -> bool {
-    OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        || OURS.contains(&name)
-        || PRESETS.iter().any(|preset| preset.as_str() == name)
-}
-
-const OUR_PREFIXES: [&str; 2] = ["x-gatehouse", "x-forwarded"];
-
-/// Who asks and from where; and what would make the upstream serve another target or method than the one
-/// decided on. `Proxy` becomes `HTTP_PROXY` in CGI (CVE-2016-5385).
-const OURS: [&str; 13] = [
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "x-request-id",
-    "x-original-url",
-    "x-original-uri",
-    "x-original-host",
-    "x-rewrite-url",
-    "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "proxy",
-];
-
-const FRAMING: [&str; 14] = [
-    "host",
-    "cookie",
-    "content-length",
-    "content-type",
-    "transfer-encoding",
-    "connection",
-    "proxy-connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "upgrade",
-    "http2-settings",
-    "expect",
-    "authorization",
-];
-
-/// Of every preset, in use or not: an upstream may believe one that is not.
-static PRESETS: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
-    [
-        IdentityPreset::Remote,
-        IdentityPreset::XForwarded,
-        IdentityPreset::XAuthRequest,
-    ]
-    .into_iter()
-    .flat_map(IdentityPreset::headers)
-    .collect()
-});
 
 /// Leaves `Connection` nothing to name but a WebSocket upgrade: another proxy on the way would remove the
 /// headers it names, ours among them.

@@ -2,10 +2,12 @@
 //!
 //! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, the policy decides,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
-//! answer it here, [`response`] sees every answer out. [`connection`] and [`tls`] are about connections,
-//! [`lifeline`] ends what outlives its session, [`deadline`] what takes too long; [`peers`] and [`health`] are about
-//! the servers of upstreams.
+//! answer it here, [`rewriting`] and [`response`] see every answer out. [`connection`] and [`tls`] are about
+//! connections, [`lifeline`] ends what outlives its session, [`deadline`] what takes too long; [`peers`] and
+//! [`health`] are about the servers of upstreams.
 
+mod app_path;
+mod app_sign_out;
 mod asker;
 mod authority;
 mod challenge;
@@ -25,6 +27,7 @@ mod peers;
 mod proxy;
 mod refusal;
 mod response;
+mod rewriting;
 mod tls;
 
 use std::{net::TcpListener, os::fd::IntoRawFd, path::Path, sync::Arc, time::Duration};

@@ -10,7 +10,8 @@ use http::{HeaderValue, Method};
 
 use super::{asker::Asker, facts::RequestFacts, forwarding::Forwarding};
 use crate::{
-    config::Config,
+    config::{Config, Delivery},
+    core::Core,
     id::RequestId,
     network::Network,
     session::Visit,
@@ -41,6 +42,8 @@ pub struct Passage {
     pub outcome: Outcome,
     /// Leave to reach an upstream.
     pub forwarding: Option<Forwarding>,
+    /// The index of the route by which it is forwarded.
+    pub route: Option<usize>,
 }
 
 impl Passage {
@@ -57,7 +60,13 @@ impl Passage {
             visit: None,
             outcome: Outcome::Undecided,
             forwarding: None,
+            route: None,
         }
+    }
+
+    /// How it is passed on; `None` for what is not.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.config().deliveries.get(self.route?)
     }
 
     /// The configuration.
@@ -68,6 +77,20 @@ impl Passage {
     /// The renewed session cookie to set on the answer.
     pub fn renewed_cookie(&self) -> Option<&HeaderValue> {
         self.visit.as_ref()?.set_cookie.as_ref()
+    }
+
+    /// Who asks, in a form that the app can verify; `None` where it is not asked for or the app need not know.
+    pub fn assertion(
+        &self,
+        core: &Core,
+        facts: &RequestFacts,
+        delivery: &Delivery,
+    ) -> Option<HeaderValue> {
+        self.config().identity.assertion.as_ref()?;
+        let visit = self.visit.as_ref().filter(|_| !delivery.anonymous)?;
+        let issuer = self.config().relying_party.origins.first()?;
+        core.sessions
+            .assertion(visit, issuer.as_str(), facts.authority.host())
     }
 
     /// Whether people reach this host over TLS: on this connection, or before something in front that ends

@@ -15,6 +15,7 @@ use pingora::{
 };
 
 use super::{
+    app_sign_out,
     asker::Asker,
     challenge,
     connection::{HeaderDeadline, IDLE},
@@ -110,6 +111,7 @@ impl Proxy {
         passage.outcome = outcome(&decision);
         match decision {
             Decision::Forward(permit) => {
+                passage.route = Some(permit.route().index);
                 let asked = Asked {
                     began: passage.began,
                     websocket: is_websocket(session.req_header()),
@@ -242,7 +244,7 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         passage: &mut Passage,
     ) -> pingora::Result<()> {
-        let Some(facts) = &passage.facts else {
+        let (Some(facts), Some(delivery)) = (&passage.facts, passage.delivery()) else {
             return Err(
                 Error::explain(ErrorType::InternalError, "no reading of the request").into_in(),
             );
@@ -251,6 +253,8 @@ impl ProxyHttp for Proxy {
             facts,
             visit: passage.visit.as_ref(),
             identity: &passage.config().identity,
+            delivery,
+            assertion: passage.assertion(&self.core, facts, delivery),
             client: passage.client,
             secure: passage.is_secure(facts.authority.host()),
             request_id: passage.request_id,
@@ -319,6 +323,8 @@ impl ProxyHttp for Proxy {
             session.set_write_timeout(None);
         }
         response::drop_planted_cookies(head)?;
+        response::settle(head, passage)?;
+        app_sign_out::follow(&self.core, passage, &session.req_header().headers, head).await?;
         response::sign(head, passage.request_id, passage.renewed_cookie())
     }
 
@@ -389,9 +395,11 @@ fn observe(session: &Session, passage: &mut Passage) {
     passage.asker = Asker::of(&request.method, &request.headers);
 }
 
-/// What may outlive its session ends with it.
+/// What may outlive its session ends with it; but for the app's sign-out, whose answer ends the session and must
+/// arrive all the same.
 fn tie(passage: &Passage) {
-    if let Some(visit) = &passage.visit {
+    let signs_out = passage.delivery().is_some_and(|delivery| delivery.sign_out);
+    if let Some(visit) = passage.visit.as_ref().filter(|_| !signs_out) {
         lifeline::tie(visit.claims.sid);
     }
 }

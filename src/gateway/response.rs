@@ -1,11 +1,73 @@
-//! An answer on its way out: the request's id, the renewed session cookie, and no session cookie from
-//! anybody else.
+//! An answer on its way out: the request's id, the renewed session cookie, no session cookie from anybody else,
+//! and what the route says about answers.
 
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
 
-use super::cookies;
-use crate::id::RequestId;
+use super::{cookies, passage::Passage, rewriting::Rewriting};
+use crate::{config::HeaderEdits, id::RequestId};
+
+/// Does what the route says about answers: addresses are put back, then the operator's changes are made, then
+/// what is still missing of the careful headers is added.
+///
+/// # Errors
+/// None in practice: all values are headers already.
+pub fn settle(response: &mut ResponseHeader, passage: &Passage) -> pingora::Result<()> {
+    let (Some(delivery), Some(facts)) = (passage.delivery(), &passage.facts) else {
+        return Ok(());
+    };
+    let secure = passage.is_secure(facts.authority.host());
+    Rewriting::new(delivery, facts, secure).rewrite(response)?;
+    edit(response, &delivery.response_headers)?;
+    if delivery.security_headers {
+        add_careful_headers(response)?;
+    }
+    Ok(())
+}
+
+fn edit(response: &mut ResponseHeader, edits: &HeaderEdits) -> pingora::Result<()> {
+    for name in &edits.remove {
+        response.remove_header(name);
+    }
+    for (name, value) in &edits.set {
+        response.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+/// What an app does not say itself. Nothing that takes pages apart which were written without it: no policy of
+/// content, of openers or of permissions.
+fn add_careful_headers(response: &mut ResponseHeader) -> pingora::Result<()> {
+    let frames = response
+        .headers
+        .get_all(header::CONTENT_SECURITY_POLICY)
+        .iter()
+        .any(|policy| names_frame_ancestors(policy.as_bytes()));
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
+        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
+    ] {
+        let said = response.headers.contains_key(&name);
+        // Browsers that know both obey the policy alone; others would be stricter than the app means.
+        if !said && !(name == header::X_FRAME_OPTIONS && frames) {
+            response.insert_header(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn names_frame_ancestors(policy: &[u8]) -> bool {
+    policy
+        .split(|byte| matches!(byte, b';' | b','))
+        .filter_map(|directive| {
+            directive
+                .trim_ascii_start()
+                .split(u8::is_ascii_whitespace)
+                .next()
+        })
+        .any(|name| name.eq_ignore_ascii_case(b"frame-ancestors"))
+}
 
 /// Takes the gateway's own cookies out of an upstream's answer: an app that could set them could sign its
 /// visitors in as somebody else.
@@ -123,6 +185,64 @@ mod tests {
         ]);
         drop_planted_cookies(&mut response).unwrap();
         assert_eq!(cookies(&response), ["a=1", "b=__Host-gatehouse"]);
+    }
+
+    #[test]
+    fn careful_headers_are_added_where_the_app_has_none() {
+        let careful = |fields: &[(&'static str, &str)]| {
+            let mut response = response(fields);
+            add_careful_headers(&mut response).unwrap();
+            [
+                "x-content-type-options",
+                "referrer-policy",
+                "x-frame-options",
+            ]
+            .map(|name| {
+                let values: Vec<_> = response.headers.get_all(name).iter().collect();
+                assert!(values.len() < 2, "{name}");
+                values
+                    .first()
+                    .map(|value| value.to_str().unwrap().to_owned())
+            })
+        };
+        let all = ["nosniff", "strict-origin-when-cross-origin", "SAMEORIGIN"]
+            .map(|value| Some(value.to_owned()));
+        assert_eq!(careful(&[]), all);
+        let other = [("Content-Security-Policy", "default-src 'self'")];
+        assert_eq!(careful(&other), all);
+        let own = [
+            ("Referrer-Policy", "origin"),
+            ("X-Frame-Options", "DENY"),
+            ("X-Content-Type-Options", ""),
+        ];
+        assert_eq!(
+            careful(&own),
+            ["", "origin", "DENY"].map(|value| Some(value.to_owned()))
+        );
+        for policy in [
+            "frame-ancestors https://portal.example",
+            "a b;  Frame-Ancestors *",
+            "a, frame-ancestors *",
+        ] {
+            assert_eq!(
+                careful(&[("Content-Security-Policy", policy)])[2],
+                None,
+                "{policy}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_operators_changes_to_an_answer_are_made() {
+        let mut response = response(&[("Server", "Old/1.0"), ("X-A", "1"), ("X-A", "2")]);
+        let edits = HeaderEdits {
+            set: vec![("x-a".parse().unwrap(), HeaderValue::from_static("3"))],
+            remove: vec![header::SERVER],
+        };
+        edit(&mut response, &edits).unwrap();
+        let values: Vec<_> = response.headers.get_all("x-a").iter().collect();
+        assert_eq!(values, ["3"]);
+        assert!(!response.headers.contains_key("server"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The keys that sign session tokens. New tokens are signed with the newest key; older keys go on
-//! verifying until the last session signed with them is over, so rotation signs nobody out.
+//! verifying until the last session signed with them is over, so rotation signs nobody out. An expired token of
+//! a live session still counts: it is renewed, however long its browser was away.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,13 +10,14 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Timestamp,
+    key_kind::KeyKind,
     secret::{Purpose, ServerSecret, random_bytes},
     store::StoredKey,
 };
 
 /// A new key signs only when every node has surely heard of it: nodes follow the change feed at least
 /// once a second.
-const SETTLING: Duration = Duration::from_secs(3);
+pub(super) const SETTLING: Duration = Duration::from_secs(3);
 
 /// One HS256 key (RFC 7518 §3.2: as long as the hash) and its name.
 #[derive(Clone)]
@@ -58,6 +60,7 @@ impl Key {
     pub fn seal(&self, secret: &ServerSecret) -> StoredKey {
         StoredKey {
             kid: self.kid.clone(),
+            kind: KeyKind::Session,
             sealed: secret
                 .sealer(Purpose::KeyRing)
                 .seal(self.kid.as_bytes(), &self.bytes[..]),

@@ -1,19 +1,26 @@
-//! Sessions: the signed cookie, the keys that sign it, and the memory of which sessions have ended.
+//! Sessions: the signed cookie, the keys that sign it, the memory of which sessions have ended, and what apps are
+//! told of a session in signed form ([`Sessions::assertion`]).
 //!
 //! [`Sessions::recall`] is the warm path: cookie to session from memory alone. [`Sessions::visit`] asks the
 //! store where memory does not suffice, about once in two and a half minutes of a session's use.
 //! [`Sessions::catch_up`] follows what other nodes and the command line changed.
 
+mod assertion;
+mod assertion_keys;
 mod claims;
 pub mod cookie;
 mod jwt_ring;
 mod key_ring;
+mod key_use;
 mod revocation;
 mod verified;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -21,24 +28,29 @@ use axum::http::{HeaderMap, HeaderValue};
 use moka::sync::Cache;
 use tokio::sync::Mutex;
 
-pub use self::{
-    claims::{Claims, RENEW_AFTER, TOKEN_LIFETIME, TokenFormat},
-    key_ring::{Key, KeyRing},
-};
 use self::{
+    assertion::Assertions,
     revocation::RevocationView,
     verified::{Presented, VerifiedToken},
+};
+pub use self::{
+    assertion_keys::{AssertionKey, AssertionKeys, JWKS_MAX_AGE, Jwks},
+    claims::{Claims, RENEW_AFTER, TOKEN_LIFETIME, TokenFormat},
+    key_ring::{Key, KeyRing},
+    key_use::{KeyUse, key_uses},
 };
 use crate::{
     clock::{Clock, Timestamp},
     config::SessionLimits,
     id::{AccountId, SessionId},
+    key_kind::KeyKind,
     policy::decision,
     secret::ServerSecret,
     store::{
-        Account, AccountKey, AccountState, Change, ChangePosition, SessionRecord, Store, StoreError,
+        Account, AccountKey, AccountState, Change, ChangePosition, SessionRecord, Store,
+        StoreError, StoredKey,
     },
-    telemetry::audit::{AuditEvent, AuditRecord},
+    telemetry::audit::{Actor, AuditEvent, AuditRecord},
 };
 
 /// A request's live session.
@@ -82,6 +94,8 @@ pub struct Sessions {
     secret: ServerSecret,
     format: TokenFormat,
     keys: ArcSwap<KeyRing>,
+    assertion_keys: ArcSwap<AssertionKeys>,
+    assertions: Assertions,
     ended: RevocationView,
     verified: Cache<VerifiedToken, Arc<Claims>>,
     /// Tokens lately renewed, so that a page's parallel requests renew once.
@@ -121,20 +135,19 @@ impl Sessions {
     ) -> Result<Self, SessionsError> {
         let now = clock.now();
         let position = store.last_change().await?;
-        let keys = match load_keys(&*store, &secret).await? {
-            Some(keys) => keys,
-            None => {
-                add_key(&*store, &secret, now, true).await?;
-                load_keys(&*store, &secret)
-                    .await?
-                    .ok_or(SessionsError::WrongSecret)?
-            }
-        };
+        let mut loaded = load_keys(&*store, &secret).await?;
+        if loaded.session.is_none() {
+            add_first_key(&*store, &secret, now, KeyKind::Session).await?;
+            loaded = load_keys(&*store, &secret).await?;
+        }
+        let keys = loaded.session.ok_or(SessionsError::WrongSecret)?;
         let sessions = Self {
             clock,
             secret,
             format: TokenFormat::new(audience),
             keys: ArcSwap::from_pointee(keys),
+            assertion_keys: ArcSwap::from_pointee(loaded.assertion),
+            assertions: Assertions::new(),
             ended: RevocationView::default(),
             verified: Cache::builder()
                 .max_capacity(CACHED_TOKENS)
@@ -218,6 +231,51 @@ impl Sessions {
     pub fn token(&self, session: &SessionRecord) -> String {
         self.format
             .sign(&Claims::of(session, self.clock.now()), &self.keys.load())
+    }
+
+    /// Makes the first key for assertions if there is none: before the first app is told anything in one.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn ensure_assertion_key(&self) -> Result<(), SessionsError> {
+        if self.assertion_keys.load().is_empty() {
+            let (store, secret) = (&*self.store, &self.secret);
+            add_first_key(store, secret, self.clock.now(), KeyKind::Assertion).await?;
+            let loaded = load_keys(store, secret).await?;
+            self.assertion_keys.store(Arc::new(loaded.assertion));
+        }
+        Ok(())
+    }
+
+    /// A signed statement of who asks, by `issuer` for the app at the host `audience`; `None` when there is no
+    /// key.
+    pub fn assertion(&self, visit: &Visit, issuer: &str, audience: &str) -> Option<HeaderValue> {
+        let (keys, now) = (self.assertion_keys.load(), self.clock.now());
+        self.assertions.of(visit, (issuer, audience), &keys, now)
+    }
+
+    /// The keys by which apps verify assertions.
+    pub fn jwks(&self) -> Jwks {
+        self.assertion_keys.load().published(self.clock.now())
+    }
+
+    /// Forgets the signing keys that can verify nothing any more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn forget_keys(&self) -> Result<(), SessionsError> {
+        let now = self.clock.now();
+        for kind in KeyKind::ALL {
+            let superseded_before = match kind {
+                KeyKind::Session => now.minus(KEEP_SESSION_KEYS),
+                KeyKind::Assertion => assertion_keys::unneeded_before(now),
+            };
+            let store = &self.store;
+            for kid in store.forget_keys(kind, superseded_before, now).await? {
+                tracing::info!(%kind, kid, "a signing key that verifies nothing any more is forgotten");
+            }
+        }
+        Ok(())
     }
 
     /// Learns what changed in the store since the last time. Whoever ended or changed something calls
@@ -334,56 +392,96 @@ impl Sessions {
             }
         }
         self.ended.add(&ended, self.clock.now());
-        if keys_changed && let Some(keys) = load_keys(&*self.store, &self.secret).await? {
-            self.keys.store(Arc::new(keys));
+        if keys_changed {
+            let loaded = load_keys(&*self.store, &self.secret).await?;
+            if let Some(keys) = loaded.session {
+                self.keys.store(Arc::new(keys));
+            }
+            self.assertion_keys.store(Arc::new(loaded.assertion));
         }
         Ok(())
     }
 }
 
-/// Adds a signing key to the store; `only_if_none` lets nodes that start together agree on the first.
+/// A superseded session key is kept so long at least. That no living session needs it is for the store to say; this
+/// covers what the store cannot know, such as the clocks of nodes.
+const KEEP_SESSION_KEYS: Duration = Duration::from_secs(60 * 60);
+
+/// Adds a new key, which signs once it has settled. Gives its name.
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn add_key(
+pub async fn rotate_key(
     store: &dyn Store,
     secret: &ServerSecret,
     now: Timestamp,
-    only_if_none: bool,
+    kind: KeyKind,
+    by: Actor,
 ) -> Result<String, StoreError> {
-    let key = Key::random(now);
+    let (key, audit) = new_key(secret, now, kind, Some(by));
+    store.add_key(&key, false, &audit).await?;
+    audit.log();
+    Ok(key.kid)
+}
+
+/// Adds the first key of a kind; nodes that start together agree on one.
+async fn add_first_key(
+    store: &dyn Store,
+    secret: &ServerSecret,
+    now: Timestamp,
+    kind: KeyKind,
+) -> Result<(), StoreError> {
+    let (key, audit) = new_key(secret, now, kind, None);
+    if store.add_key(&key, true, &audit).await? {
+        audit.log();
+    }
+    Ok(())
+}
+
+fn new_key(
+    secret: &ServerSecret,
+    now: Timestamp,
+    kind: KeyKind,
+    actor: Option<Actor>,
+) -> (StoredKey, AuditRecord) {
+    let key = match kind {
+        KeyKind::Session => Key::random(now).seal(secret),
+        KeyKind::Assertion => AssertionKey::random(now).seal(secret),
+    };
+    let kid = key.kid.clone();
     let audit = AuditRecord {
         at: now,
         account: None,
         network: None,
         request: None,
-        actor: None,
-        event: AuditEvent::KeyRotated {
-            kid: key.kid().to_owned(),
-        },
+        actor,
+        event: AuditEvent::KeyRotated { kid, kind },
     };
-    if store
-        .add_key(&key.seal(secret), only_if_none, &audit)
-        .await?
-    {
-        audit.log();
-    }
-    Ok(key.kid().to_owned())
+    (key, audit)
 }
 
-async fn load_keys(
-    store: &dyn Store,
-    secret: &ServerSecret,
-) -> Result<Option<KeyRing>, SessionsError> {
-    let stored = store.keys().await?;
-    let keys: Vec<Key> = stored
-        .iter()
-        .filter_map(|key| Key::open(key, secret))
-        .collect();
-    if keys.len() < stored.len() {
-        return Err(SessionsError::WrongSecret);
+/// The keys of each kind.
+struct LoadedKeys {
+    /// `None` when there is no key yet.
+    session: Option<KeyRing>,
+    assertion: AssertionKeys,
+}
+
+async fn load_keys(store: &dyn Store, secret: &ServerSecret) -> Result<LoadedKeys, SessionsError> {
+    let (mut session, mut assertion) = (Vec::new(), Vec::new());
+    for key in store.keys().await? {
+        match key.kind {
+            KeyKind::Session => session.push(Key::open(&key, secret)),
+            KeyKind::Assertion => assertion.push(AssertionKey::open(&key, secret)),
+        }
     }
-    Ok((!keys.is_empty()).then(|| KeyRing::new(keys)))
+    let session: Option<Vec<_>> = session.into_iter().collect();
+    let session = session.ok_or(SessionsError::WrongSecret)?;
+    let assertion: Option<Vec<_>> = assertion.into_iter().collect();
+    Ok(LoadedKeys {
+        session: (!session.is_empty()).then(|| KeyRing::new(session)),
+        assertion: AssertionKeys::new(assertion.ok_or(SessionsError::WrongSecret)?),
+    })
 }
 
 fn live(claims: Arc<Claims>, account: Arc<Account>, set_cookie: Option<HeaderValue>) -> Recall {

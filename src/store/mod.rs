@@ -18,6 +18,7 @@ use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
     id::{AccountId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId, SessionId},
+    key_kind::KeyKind,
     secret::Digest,
     telemetry::audit::{Actor, AuditRecord},
 };
@@ -394,17 +395,27 @@ pub trait Store: Send + Sync + 'static {
 
     // ── keys, changes, audit ───────────────────────────────────────────────────────────────────────
 
-    /// The sealed signing keys, newest first.
+    /// The sealed signing keys of every kind, newest first.
     async fn keys(&self) -> Result<Vec<StoredKey>>;
 
-    /// Adds a key. `only_if_none` makes the first start of two nodes agree on one key: `false` then means
-    /// that another was there before.
+    /// Adds a key. `only_if_none` makes the first start of two nodes agree on one key of its kind: `false` then
+    /// means that another was there before.
     async fn add_key(
         &self,
         key: &StoredKey,
         only_if_none: bool,
         audit: &AuditRecord,
     ) -> Result<bool>;
+
+    /// Forgets the keys of a kind whose place a newer one took before `superseded_before`; of those for sessions
+    /// none that a session still alive `now` can have been signed with, because it began before the newer key
+    /// was a minute old. Gives their names.
+    async fn forget_keys(
+        &self,
+        kind: KeyKind,
+        superseded_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<String>>;
 
     /// The last position of the change feed.
     async fn last_change(&self) -> Result<ChangePosition>;

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::{
     clock::Timestamp,
     id::{AccountId, CredentialId, PairingId, RecoveryId, RequestId, SessionId},
+    key_kind::KeyKind,
     method::Method,
     network::Network,
 };
@@ -217,10 +218,13 @@ pub enum AuditEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<String>,
     },
-    /// A new session signing key is in use.
+    /// There is a new signing key.
     KeyRotated {
         /// Its key id.
         kid: String,
+        /// What it signs; sessions, in records of the time when there was nothing else.
+        #[serde(default)]
+        kind: KeyKind,
     },
 }
 

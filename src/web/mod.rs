@@ -9,6 +9,7 @@ pub mod browser;
 pub mod caller;
 pub mod device;
 pub mod error;
+pub mod jwks;
 pub mod pages;
 pub mod provider;
 pub mod qr;

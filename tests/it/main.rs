@@ -1,7 +1,5 @@
 //! The tests that drive a real gateway: one binary, so that it is linked once.
 
-mod harness;
-
 mod address;
 mod administration;
 mod backup_codes;
@@ -10,8 +8,9 @@ mod command_line;
 mod crash;
 mod enrolment;
 mod forwarding;
-mod hosts;
 mod grpc;
+mod harness;
+mod hosts;
 mod identity;
 mod journeys;
 mod legacy_apps;

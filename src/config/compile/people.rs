@@ -8,9 +8,8 @@ use super::{Surroundings, secret};
 use crate::{
     config::{
         Admin, Approvals, BackupCodesMethod, EmailMethod, Enrolment, EnrolmentMode, Grant,
-        Identity, IdentityPreset, MailConfig, MailTransport, Methods, RecoveryProofs,
-        SessionLimits,
-        file::{self, At, File, Grants, List, Mail, Mode, Preset, SecretText},
+        MailConfig, MailTransport, Methods, RecoveryProofs, SessionLimits,
+        file::{self, At, File, Grants, List, Mail, Mode, SecretText},
         findings::{Finding, Findings},
         mail_url,
         value::SecretPlace,
@@ -256,22 +255,6 @@ pub(super) fn domains(list: &List<String>, findings: &mut Findings<'_>) -> Optio
         }
     }
     Some(domains)
-}
-
-/// Which headers upstreams get.
-pub(super) fn identity(section: &file::Identity) -> Identity {
-    let mut presets = Vec::new();
-    for preset in &section.headers.value {
-        let preset = match preset.value {
-            Preset::Remote => IdentityPreset::Remote,
-            Preset::XForwarded => IdentityPreset::XForwarded,
-            Preset::XAuthRequest => IdentityPreset::XAuthRequest,
-        };
-        if !presets.contains(&preset) {
-            presets.push(preset);
-        }
-    }
-    Identity { presets }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{At, Count, Hold, List, Period, Table};
+use super::{At, Count, Hold, List, Period, Section, Table};
 
 /// Limits of sessions.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -137,6 +137,33 @@ pub struct Identity {
     /// whichever are set; `[]` sets none.
     #[schemars(example = ["x-forwarded"])]
     pub headers: List<Preset>,
+    /// The header of a signed statement of who asks, made for this app: a JWT (ES256) that holds for five
+    /// minutes. Its keys are at `/.gatehouse/jwks.json`. An app that verifies it need not trust its network.
+    /// Without it none is made.
+    #[schemars(example = &"X-Gatehouse-Assertion")]
+    pub assertion: Option<At<String>>,
+    /// Headers of your own to set, for apps that look for the person under other names. Any of them may be left
+    /// out. As with those of `headers`, whatever a request brings under one of these names is removed, in every
+    /// spelling, from every request.
+    pub custom: Option<Section<CustomIdentity>>,
+}
+
+/// Headers of your own to set.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CustomIdentity {
+    /// The login name.
+    #[schemars(example = &"X-Remote-User")]
+    pub user: Option<At<String>>,
+    /// The email address.
+    #[schemars(example = &"X-Remote-Email")]
+    pub email: Option<At<String>>,
+    /// The display name.
+    #[schemars(example = &"X-Remote-Name")]
+    pub name: Option<At<String>>,
+    /// The groups, separated by commas.
+    #[schemars(example = &"X-Remote-Groups")]
+    pub groups: Option<At<String>>,
 }
 
 /// A family of identity headers.
@@ -213,6 +240,8 @@ impl Default for Identity {
     fn default() -> Self {
         Self {
             headers: vec![Preset::Remote.into()].into(),
+            assertion: None,
+            custom: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{At, List, Period, Section, Size};
+use super::{At, Authorization, List, Period, RequestHeaders, ResponseHeaders, Section, Size};
 
 /// What each request needs and where it goes, one table each.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -38,6 +38,47 @@ pub struct Route {
     /// connection. Without it: any number, since bodies are passed on as they come and are not kept.
     #[schemars(example = &"100MiB")]
     pub max_body: Option<At<Size>>,
+    /// The host that the app hears: `keep` is the one the visitor asked for, `upstream` the upstream's first server
+    /// as it is named there, anything else is a name of your own. The default lets apps make links that work;
+    /// `X-Forwarded-Host` has the visitor's in any case. In answers, redirects to any of these become ones to
+    /// the visitor's, and cookies for them cookies for it.
+    #[schemars(example = &"wiki.internal")]
+    pub host_header: At<String>,
+    /// Taken off the path before it is passed on, and told in `X-Forwarded-Prefix`: with `/wiki`, the visitor's
+    /// `/wiki/page` is the app's `/page`. `path` must be this or below it: what is matched and decided on is what
+    /// the visitor asked for. In answers, `Location`, `Content-Location`, `Refresh` and the paths of cookies are
+    /// put back, unless they begin with the prefix already; bodies are never touched, so that links in pages work
+    /// where they are relative or the app makes use of `X-Forwarded-Prefix`.
+    #[schemars(example = &"/wiki")]
+    pub strip_prefix: Option<At<String>>,
+    /// Put before the path, after `strip_prefix` was taken off: with `/app`, the visitor's `/page` is the app's
+    /// `/app/page`. Answers are put back likewise.
+    #[schemars(example = &"/app")]
+    pub add_prefix: Option<At<String>>,
+    /// Changes to the headers of requests, made after everything that only the gateway may say was taken out and
+    /// before it says so itself: nothing here can assert an identity, name another host or frame another body.
+    pub request_headers: Option<Section<RequestHeaders>>,
+    /// Changes to the headers of answers, made before the gateway adds its own.
+    pub response_headers: Option<Section<ResponseHeaders>>,
+    /// Whether the app hears who asks. With `false` it gets none of the headers of `[identity]` nor
+    /// `X-Gatehouse-Session`: for apps of others that need not know.
+    #[schemars(example = false)]
+    pub identity: At<bool>,
+    /// What the app gets in `Authorization`, in place of anything the request brings: for apps that know nothing
+    /// but passwords or tokens of their own. The first entry whose group the person is in is used; without one
+    /// that fits, the header is taken away. Without any entry the client's own is passed on. Not for public
+    /// routes.
+    pub authorization: Option<At<Vec<Section<Authorization>>>>,
+    /// Whether this is where the app signs people out: when it has answered below 500, the session here ends too,
+    /// unless the request came from another site, so that nobody is signed out by an image elsewhere. Also for
+    /// public routes. The default ends nothing.
+    #[schemars(example = true)]
+    pub sign_out: At<bool>,
+    /// Whether answers get `X-Content-Type-Options: nosniff`, `Referrer-Policy: strict-origin-when-cross-origin`
+    /// and `X-Frame-Options: SAMEORIGIN` (unless a `Content-Security-Policy` says who may frame them), where the
+    /// app does not set them. Off, because apps exist that name the wrong types or live in frames of others.
+    #[schemars(example = true)]
+    pub security_headers: At<bool>,
 }
 
 /// What it takes to pass.
@@ -105,6 +146,15 @@ impl Default for Route {
             upstream: None,
             tolerate: At::default(),
             max_body: None,
+            host_header: "keep".to_owned().into(),
+            strip_prefix: None,
+            add_prefix: None,
+            request_headers: None,
+            response_headers: None,
+            identity: true.into(),
+            authorization: None,
+            sign_out: false.into(),
+            security_headers: false.into(),
         }
     }
 }

@@ -19,6 +19,11 @@ pub(in crate::config) enum SecretPlace<'a> {
 }
 
 impl SecretText {
+    /// Whether it is kept outside of the configuration.
+    pub(in crate::config) fn is_elsewhere(&self) -> bool {
+        !matches!(self.place(), SecretPlace::Here(_))
+    }
+
     /// Where to read it.
     pub(in crate::config) fn place(&self) -> SecretPlace<'_> {
         match self.0.split_once(':') {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     clock::Timestamp,
+    config::{AppCredential, AppHost, IdentityPreset, PathPrefix},
     email_address::EmailAddress,
     gateway::authority::Authority,
     id::{AccountId, SessionId, UserHandle},
@@ -73,13 +74,33 @@ fn introduce(fields: &[(&str, &str)], visit: Option<&Visit>) -> RequestHeader {
 }
 
 fn introduce_owned(fields: &[(String, String)], visit: Option<&Visit>) -> RequestHeader {
+    deliver(fields, visit, &facts(), &Delivery::default())
+}
+
+fn identity() -> Identity {
+    let custom = [
+        Some(HeaderName::from_static("x-own-user")),
+        None,
+        None,
+        None,
+    ];
+    let presets = vec![IdentityPreset::Remote, IdentityPreset::XForwarded];
+    Identity::new(presets, custom, Some(HeaderName::from_static("x-signed")))
+}
+
+fn deliver(
+    fields: &[(String, String)],
+    visit: Option<&Visit>,
+    facts: &RequestFacts,
+    delivery: &Delivery,
+) -> RequestHeader {
     let mut request = request(fields);
     Introduction {
-        facts: &facts(),
+        facts,
         visit,
-        identity: &Identity {
-            presets: vec![IdentityPreset::Remote, IdentityPreset::XForwarded],
-        },
+        identity: &identity(),
+        delivery,
+        assertion: None,
         client: "203.0.113.7".parse().unwrap(),
         secure: true,
         request_id: RequestId::random(),
@@ -108,6 +129,7 @@ fn the_upstream_hears_the_canonical_target_and_who_asks() {
         ),
         ("remote-groups", "a%2Cadmin,staff"),
         ("x-forwarded-user", "ann"),
+        ("x-own-user", "ann"),
         ("x-gatehouse-session", "restricted"),
         ("x-forwarded-for", "203.0.113.7"),
         ("x-forwarded-proto", "https"),
@@ -124,6 +146,8 @@ fn without_a_session_no_identity_is_told() {
         ("Remote-User", "root"),
         ("X-Auth-Request-Email", "a@b.c"),
         ("X-Gatehouse-Session", "full"),
+        ("X-Own-User", "root"),
+        ("X-Signed", "root"),
     ];
     let request = introduce(&forged, None);
     assert!(request.headers.keys().all(|name| {
@@ -131,6 +155,8 @@ fn without_a_session_no_identity_is_told() {
         !name.starts_with("remote")
             && !name.starts_with("x-auth")
             && !name.starts_with("x-gatehouse")
+            && !name.starts_with("x-own")
+            && name != "x-signed"
     }));
 }
 
@@ -151,6 +177,10 @@ fn names_that_change_what_was_decided_are_removed_in_every_spelling() {
         "Proxy",
         "remote!user",
         "Remote_Groups",
+        "X_Own_User",
+        "x.own.user",
+        "X_Signed",
+        "X-Forwarded-Prefix",
     ] {
         let request = introduce(&[(name, "7")], None);
         let kept = request
@@ -160,6 +190,134 @@ fn names_that_change_what_was_decided_are_removed_in_every_spelling() {
             .any(|value| value == "7");
         assert!(!kept, "{name}");
     }
+}
+
+#[test]
+fn an_app_that_need_not_know_hears_nothing_of_the_person() {
+    let anonymous = Delivery {
+        anonymous: true,
+        ..Delivery::default()
+    };
+    let request = deliver(&[], Some(&visit(&["staff"])), &facts(), &anonymous);
+    let names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+    for name in &names {
+        assert!(
+            [
+                "host",
+                "x-request-id",
+                "x-forwarded-for",
+                "x-forwarded-proto",
+                "x-forwarded-host"
+            ]
+            .contains(name),
+            "{names:?}"
+        );
+    }
+}
+
+#[test]
+fn the_operators_changes_lose_to_the_gateways_words() {
+    let delivery = Delivery {
+        request_headers: HeaderEdits {
+            set: vec![
+                ("x-env".parse().unwrap(), HeaderValue::from_static("prod")),
+                // A compiled configuration has none such.
+                (
+                    "remote-user".parse().unwrap(),
+                    HeaderValue::from_static("root"),
+                ),
+                (
+                    "host".parse().unwrap(),
+                    HeaderValue::from_static("elsewhere"),
+                ),
+            ],
+            remove: vec![header::ACCEPT_ENCODING],
+        },
+        ..Delivery::default()
+    };
+    let fields = [
+        ("X-Env", "test"),
+        ("Accept-Encoding", "br"),
+        ("X-Env", "more"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let request = deliver(&fields, Some(&visit(&[])), &facts(), &delivery);
+    let values: Vec<_> = request.headers.get_all("x-env").iter().collect();
+    assert_eq!(values, ["prod"]);
+    assert!(!request.headers.contains_key("accept-encoding"));
+    assert_eq!(request.headers["remote-user"], "ann");
+    assert_eq!(request.headers["host"], "app.example:8080");
+}
+
+#[test]
+fn the_app_hears_the_host_and_path_that_it_knows() {
+    let facts = RequestFacts {
+        target: Target::parse(b"/wiki/a?b=/wiki/c").unwrap(),
+        ..facts()
+    };
+    let delivery = Delivery {
+        host: Some(AppHost {
+            host: "wiki.internal".into(),
+            port: Some(81),
+        }),
+        prefix: PathPrefix {
+            strip: "/wiki".into(),
+            add: "/app".into(),
+        },
+        ..Delivery::default()
+    };
+    let request = deliver(&[], None, &facts, &delivery);
+    assert_eq!(request.raw_path(), b"/app/a?b=/wiki/c");
+    assert_eq!(request.headers["host"], "wiki.internal:81");
+    assert_eq!(request.headers["x-forwarded-host"], "app.example:8080");
+    assert_eq!(request.headers["x-forwarded-prefix"], "/wiki");
+}
+
+#[test]
+fn each_group_is_signed_in_to_the_app_by_the_first_entry_that_fits() {
+    let entry = |group: Option<&str>, value| AppCredential {
+        group: group.map(str::to_owned),
+        value: HeaderValue::from_static(value),
+    };
+    let groups_first = vec![
+        entry(Some("staff"), "Basic s"),
+        entry(Some("board"), "Basic b"),
+    ];
+    let and_everybody = [groups_first.clone(), vec![entry(None, "Bearer e")]].concat();
+    for (credentials, groups, expected) in [
+        (
+            Some(groups_first.clone()),
+            &["board", "staff"][..],
+            Some("Basic s"),
+        ),
+        (Some(groups_first.clone()), &["board"], Some("Basic b")),
+        (Some(groups_first), &["guests"], None),
+        (Some(and_everybody), &[], Some("Bearer e")),
+        (None, &["staff"], Some("Basic own")),
+    ] {
+        let delivery = Delivery {
+            authorization: credentials,
+            ..Delivery::default()
+        };
+        let own = [("Authorization".to_owned(), "Basic own".to_owned())];
+        let request = deliver(&own, Some(&visit(groups)), &facts(), &delivery);
+        let values: Vec<_> = request.headers.get_all("authorization").iter().collect();
+        assert_eq!(values, expected.as_slice(), "{groups:?}");
+    }
+}
+
+#[test]
+fn without_a_session_nobody_is_signed_in_to_the_app() {
+    let delivery = Delivery {
+        authorization: Some(vec![AppCredential {
+            group: None,
+            value: HeaderValue::from_static("Basic s"),
+        }]),
+        ..Delivery::default()
+    };
+    let own = [("Authorization".to_owned(), "Basic own".to_owned())];
+    let request = deliver(&own, None, &facts(), &delivery);
+    assert!(!request.headers.contains_key("authorization"));
 }
 
 #[test]
@@ -218,6 +376,8 @@ fn any_field() -> impl Strategy<Value = (String, String)> {
         "x-request-id",
         "host",
         "x-real-ip",
+        "x-own-user",
+        "x-signed",
         "accept",
         "connection",
     ]);
@@ -257,7 +417,7 @@ proptest! {
         let request = introduce_owned(&fields, Some(&visit));
         for ours in ["remote-user", "remote-email", "remote-name", "remote-groups", "x-forwarded-user",
             "x-forwarded-email", "x-forwarded-preferred-username", "x-forwarded-groups", "x-gatehouse-session",
-            "x-forwarded-for", "x-forwarded-host", "x-request-id", "host"]
+            "x-forwarded-for", "x-forwarded-host", "x-request-id", "host", "x-own-user"]
         {
             let values: Vec<_> = request.headers.iter()
                 .filter(|(name, _)| folded(name.as_str()) == folded(ours))
@@ -267,7 +427,7 @@ proptest! {
             prop_assert!(fields.iter().all(|(_, forged)| values[0] != forged.as_str()));
         }
         for never in ["x-auth-request-user", "x-auth-request-groups", "x-gatehouse-assertion", "x-real-ip",
-            "connection"]
+            "x-signed", "connection"]
         {
             prop_assert!(!request.headers.keys().any(|name| folded(name.as_str()) == folded(never)), "{}", never);
         }

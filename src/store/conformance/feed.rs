@@ -96,6 +96,76 @@ pub(crate) async fn keys_are_listed_newest_first(place: &impl Place) {
     assert_eq!(store.keys().await.unwrap(), [last, first, oldest]);
 }
 
+pub(crate) async fn the_first_key_is_the_first_of_its_kind(place: &impl Place) {
+    let store = place.open().await;
+    for kind in KeyKind::ALL {
+        let first = StoredKey { kind, ..key(NOW) };
+        assert!(store.add_key(&first, true, &record(NOW)).await.unwrap());
+        let second = StoredKey { kind, ..key(NOW) };
+        assert!(!store.add_key(&second, true, &record(NOW)).await.unwrap());
+    }
+    assert_eq!(store.keys().await.unwrap().len(), 2);
+}
+
+pub(crate) async fn superseded_keys_are_forgotten(place: &impl Place) {
+    let (store, neighbour) = (place.open().await, place.open().await);
+    for kind in KeyKind::ALL {
+        let keys = [0, 100, 200].map(|seconds| StoredKey {
+            kind,
+            ..key(NOW.later(seconds))
+        });
+        for key in &keys {
+            store.add_key(key, false, &record(NOW)).await.unwrap();
+        }
+        let before = neighbour.last_change().await.unwrap();
+        let forget = async |superseded_before| {
+            let now = NOW.later(1000);
+            store
+                .forget_keys(kind, superseded_before, now)
+                .await
+                .unwrap()
+        };
+        assert_eq!(forget(NOW.later(100)).await, [""; 0]);
+        assert_eq!(neighbour.changes_since(before).await.unwrap().0, []);
+        assert_eq!(forget(NOW.later(101)).await, [keys[0].kid.clone()]);
+        // The newest is never superseded.
+        assert_eq!(forget(NOW.later(900)).await, [keys[1].kid.clone()]);
+        assert_eq!(forget(NOW.later(900)).await, [""; 0]);
+        let left: Vec<_> = neighbour.keys().await.unwrap();
+        assert!(left.contains(&keys[2]));
+        assert_eq!(
+            neighbour.changes_since(before).await.unwrap().0,
+            [Change::KeysChanged, Change::KeysChanged]
+        );
+    }
+    assert_eq!(store.keys().await.unwrap().len(), 2);
+}
+
+pub(crate) async fn a_key_stays_while_a_session_may_have_been_signed_with_it(place: &impl Place) {
+    let store = place.open().await;
+    let ann = saved_account(&*store, "ann").await;
+    let session = started_session(&*store, ann.id).await;
+    let [oldest, old, new] = [key(NOW), key(NOW.later(10)), key(NOW.later(20))];
+    let other = StoredKey {
+        kind: KeyKind::Assertion,
+        ..key(NOW)
+    };
+    for key in [&oldest, &old, &new, &other] {
+        store.add_key(key, false, &record(NOW)).await.unwrap();
+    }
+    let forget = async |now| {
+        let kind = KeyKind::Session;
+        let mut gone = store.forget_keys(kind, NOW.later(30), now).await.unwrap();
+        gone.sort_unstable();
+        gone
+    };
+    assert_eq!(forget(NOW.later(30)).await, [""; 0]);
+    let mut expected = [oldest.kid, old.kid];
+    expected.sort_unstable();
+    assert_eq!(forget(session.expires_at).await, expected);
+    assert_eq!(store.keys().await.unwrap(), [new, other]);
+}
+
 pub(crate) async fn audit_records_come_newest_first_up_to_a_limit(place: &impl Place) {
     let (store, neighbour) = (place.open().await, place.open().await);
     let ann = AccountId::random();

@@ -31,6 +31,7 @@ use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
     id::{AccountId, CredentialId, EmailAttemptId, MailId, RequestId, SessionId, UserHandle},
+    key_kind::KeyKind,
     method::Method,
     network::Network,
     secret::{Digest, Token, random_bytes},
@@ -162,6 +163,9 @@ macro_rules! rules {
             feed::what_a_starting_node_must_know_comes_from_a_moment_on
             feed::the_first_of_many_keys_is_the_only_one
             feed::keys_are_listed_newest_first
+            feed::the_first_key_is_the_first_of_its_kind
+            feed::superseded_keys_are_forgotten
+            feed::a_key_stays_while_a_session_may_have_been_signed_with_it
             feed::audit_records_come_newest_first_up_to_a_limit
             feed::forgetting_removes_what_has_served_and_nothing_else
             feed::a_position_is_never_given_out_twice
@@ -406,6 +410,7 @@ pub(crate) fn mail(account: Option<AccountId>, due_at: Timestamp) -> OutboxMail 
 pub(crate) fn key(created_at: Timestamp) -> StoredKey {
     StoredKey {
         kid: RequestId::random().to_string(),
+        kind: KeyKind::Session,
         sealed: random_bytes::<60>().to_vec(),
         created_at,
     }

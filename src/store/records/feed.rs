@@ -3,13 +3,16 @@
 use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId},
+    key_kind::KeyKind,
 };
 
-/// A session signing key, sealed under `server.secret`.
+/// A signing key, sealed under `server.secret`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
     /// Its name in token headers.
     pub kid: String,
+    /// What it signs.
+    pub kind: KeyKind,
     /// The sealed key.
     pub sealed: Vec<u8>,
     /// When it was made.
@@ -28,6 +31,6 @@ pub enum Change {
     SessionEnded(SessionId),
     /// An account's name, address, groups or state changed, or it is gone.
     AccountChanged(AccountId),
-    /// There is a new signing key.
+    /// There is a new signing key, or an old one is gone.
     KeysChanged,
 }

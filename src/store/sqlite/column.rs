@@ -16,6 +16,7 @@ use crate::{
         AccountId, CeremonyId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId,
         RequestId, SessionId, UserHandle,
     },
+    key_kind::KeyKind,
     method::{Method, Proofs},
     network::Network,
     secret::Digest,
@@ -103,6 +104,9 @@ column!(Proofs as String, |proofs| proofs.to_string(), |names| {
 column!(Network as String, |network| network.to_string(), |text| {
     let (address, _length) = text.split_once('/')?;
     Some(Network::of(address.parse().ok()?))
+});
+column!(KeyKind as String, |kind| kind.name().to_owned(), |name| {
+    KeyKind::parse(&name)
 });
 column!(
     AccountState as String,

@@ -5,6 +5,7 @@ use super::step::{Read, Step};
 use crate::{
     clock::Timestamp,
     id::AccountId,
+    key_kind::KeyKind,
     store::{Change, ChangePosition, Result, StoredKey},
     telemetry::audit::AuditRecord,
 };
@@ -24,21 +25,58 @@ pub(super) async fn add_key(
 ) -> Result<bool> {
     if only_if_none
         && step
-            .finds(sqlx::query("SELECT 1 FROM signing_key LIMIT 1"))
+            .finds(sqlx::query("SELECT 1 FROM signing_key WHERE kind = ?1 LIMIT 1").bind(key.kind))
             .await?
     {
         step.abandon().await;
         return Ok(false);
     }
-    let insert =
-        sqlx::query("INSERT INTO signing_key (kid, sealed, created_at) VALUES (?1, ?2, ?3)")
-            .bind(&key.kid)
-            .bind(key.sealed.as_slice())
-            .bind(key.created_at);
+    let insert = sqlx::query(
+        "INSERT INTO signing_key (kid, sealed, created_at, kind) VALUES (?1, ?2, ?3, ?4)",
+    )
+    .bind(&key.kid)
+    .bind(key.sealed.as_slice())
+    .bind(key.created_at)
+    .bind(key.kind);
     step.execute(insert).await?;
     announce(&mut step, audit.at, &Change::KeysChanged).await?;
     step.commit_with(audit).await?;
     Ok(true)
+}
+
+/// The newer key is the oldest of those that came after: from then on, but for the moment it takes to settle, no
+/// session was signed with the older one.
+pub(super) async fn forget_keys(
+    mut step: Step,
+    kind: KeyKind,
+    superseded_before: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<String>> {
+    let superseded = sqlx::query(
+        "SELECT old.*, MIN(newer.created_at) AS superseded_at
+         FROM signing_key AS old JOIN signing_key AS newer
+           ON newer.kind = old.kind
+          AND (newer.created_at, newer.rowid) > (old.created_at, old.rowid)
+         WHERE old.kind = ?1
+         GROUP BY old.kid
+         HAVING superseded_at < ?2
+            AND (?1 <> 'session' OR NOT EXISTS (
+                 SELECT 1 FROM session
+                 WHERE ended_at IS NULL AND expires_at > ?3 AND created_at <= superseded_at + 60))",
+    )
+    .bind(kind)
+    .bind(superseded_before)
+    .bind(now);
+    let keys: Vec<StoredKey> = step.all(superseded).await?;
+    for key in &keys {
+        let delete = sqlx::query("DELETE FROM signing_key WHERE kid = ?1").bind(&key.kid);
+        step.execute(delete).await?;
+    }
+    if !keys.is_empty() {
+        announce(&mut step, now, &Change::KeysChanged).await?;
+    }
+    step.commit().await?;
+    Ok(keys.into_iter().map(|key| key.kid).collect())
 }
 
 /// Adds a change to the feed within a step.

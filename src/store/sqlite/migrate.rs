@@ -32,10 +32,11 @@ pub(super) async fn migrate(mut step: Step) -> Result<()> {
 }
 
 /// One script per version. A released script never changes; the next one is added behind it.
-const VERSIONS: [&str; 3] = [
+const VERSIONS: &[&str] = &[
     include_str!("../migrations/sqlite_0001_initial.sql"),
     include_str!("../migrations/sqlite_0002_recovery.sql"),
     include_str!("../migrations/sqlite_0003_hosts.sql"),
+    include_str!("../migrations/sqlite_0004_key_kinds.sql"),
 ];
 
 #[derive(Default)]

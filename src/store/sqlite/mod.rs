@@ -43,6 +43,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{AccountId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId, SessionId},
+    key_kind::KeyKind,
     secret::Digest,
     telemetry::audit::{Actor, AuditRecord},
 };
@@ -513,6 +514,16 @@ impl Store for SqliteStore {
             audit,
         )
         .await
+    }
+
+    async fn forget_keys(
+        &self,
+        kind: KeyKind,
+        superseded_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<String>> {
+        let step = self.step("forget signing keys").await?;
+        feed::forget_keys(step, kind, superseded_before, now).await
     }
 
     async fn last_change(&self) -> Result<ChangePosition> {

@@ -234,6 +234,7 @@ impl Record for StoredKey {
     fn read(row: &SqliteRow) -> sqlx::Result<Self> {
         Ok(Self {
             kid: row.try_get("kid")?,
+            kind: row.try_get("kind")?,
             sealed: row.try_get("sealed")?,
             created_at: row.try_get("created_at")?,
         })
