@@ -11,8 +11,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use futures_util::future::OptionFuture;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+use tokio::sync::Notify;
 
 /// A moment in whole seconds since 1970-01-01T00:00:00Z, as in a JWT's NumericDate (RFC 7519 §2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,9 +94,16 @@ pub struct Clock {
 enum Hands {
     System,
     /// The system's time shifted by so many seconds.
-    Shifted(Arc<AtomicI64>),
+    Shifted(Arc<Hand>),
     /// A time that stands until it is moved.
-    Fixed(Arc<AtomicI64>),
+    Fixed(Arc<Hand>),
+}
+
+/// What a test turns.
+#[derive(Debug, Default)]
+struct Hand {
+    seconds: AtomicI64,
+    moved: Notify,
 }
 
 impl Clock {
@@ -115,7 +124,10 @@ impl Clock {
     /// A clock that stands at `moment` until it is moved.
     pub fn fixed(moment: Timestamp) -> Self {
         Self {
-            hands: Hands::Fixed(Arc::new(AtomicI64::new(moment.seconds()))),
+            hands: Hands::Fixed(Arc::new(Hand {
+                seconds: AtomicI64::new(moment.seconds()),
+                moved: Notify::new(),
+            })),
         }
     }
 
@@ -123,10 +135,12 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.hands {
             Hands::System => system_now(),
-            Hands::Shifted(by) => {
-                Timestamp(system_now().0.saturating_add(by.load(Ordering::Acquire)))
-            }
-            Hands::Fixed(at) => Timestamp(at.load(Ordering::Acquire)),
+            Hands::Shifted(by) => Timestamp(
+                system_now()
+                    .0
+                    .saturating_add(by.seconds.load(Ordering::Acquire)),
+            ),
+            Hands::Fixed(at) => Timestamp(at.seconds.load(Ordering::Acquire)),
         }
     }
 
@@ -135,11 +149,35 @@ impl Clock {
         match &self.hands {
             Hands::System => {}
             Hands::Shifted(hand) | Hands::Fixed(hand) => {
-                hand.fetch_add(whole_seconds(duration), Ordering::AcqRel);
+                hand.seconds
+                    .fetch_add(whole_seconds(duration), Ordering::AcqRel);
+                hand.moved.notify_waiters();
+            }
+        }
+    }
+
+    /// Returns once it is `moment`, at most a second late.
+    pub async fn until(&self, moment: Timestamp) {
+        loop {
+            // Listens before it looks: a hand that moves in between is seen.
+            let moved = match &self.hands {
+                Hands::System => None,
+                Hands::Shifted(hand) | Hands::Fixed(hand) => Some(hand.moved.notified()),
+            };
+            let left = moment.since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(LONGEST_SLEEP)) => {}
+                Some(()) = OptionFuture::from(moved) => {}
             }
         }
     }
 }
+
+/// The system's clock may be set, or the machine be suspended, while somebody waits.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 fn system_now() -> Timestamp {
     // A clock before 1970 is a broken machine: at zero everything has not begun yet, so nothing is granted.
@@ -168,6 +206,18 @@ mod tests {
             Timestamp::from_seconds(1).since(clone.now()),
             Duration::ZERO
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_moment_is_woken_when_the_hands_pass_it() {
+        let clock = Clock::fixed(Timestamp::from_seconds(100));
+        let mut waiting = std::pin::pin!(clock.until(Timestamp::from_seconds(4000)));
+        let mut looked = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut looked).is_pending());
+        clock.advance(Duration::from_secs(3899));
+        assert!(waiting.as_mut().poll(&mut looked).is_pending());
+        clock.advance(Duration::from_secs(1));
+        assert!(waiting.as_mut().poll(&mut looked).is_ready());
     }
 
     #[test]

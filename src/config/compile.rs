@@ -7,6 +7,7 @@ mod deliveries;
 mod fixture;
 mod header_edits;
 mod identity;
+mod live;
 mod people;
 mod routes;
 mod secret;

@@ -8,7 +8,7 @@ mod upstream;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::{
-    delivery::{AppCredential, AppHost, Delivery, HeaderEdits, PathPrefix},
+    delivery::{AppCredential, AppHost, Delivery, HeaderEdits, Live, PathPrefix},
     identity::{Identity, IdentityPreset},
     server::{SecretSource, TlsFiles},
     upstream::{

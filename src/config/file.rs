@@ -22,7 +22,7 @@ pub use self::{
         BackupCodes, CustomIdentity, EmailMethod, Enrolment, Grants, Identity, Methods, Mode,
         Pairing, PasskeyMethod, Preset, Session,
     },
-    route::{AccessLevel, Allow, HttpMethod, Route, Tolerated},
+    route::{AccessLevel, Allow, HttpMethod, LiveUntil, Route, Tolerated},
     server::{Server, Tls},
     site::{Mail, RelyingParty, Store},
     upstream::{Balance, Eject, Health, Upstream, UpstreamProtocol, UpstreamTls},

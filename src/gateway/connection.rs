@@ -122,7 +122,7 @@ impl HttpServerApp for Connection {
             session.set_connection_user_context(Some(Box::new(self.deadline.clone())));
         }
         let exchange = deadline::run(self.proxy.process_new_http(session, shutdown));
-        let reused = Lifeline::run(&self.core.sessions, exchange).await;
+        let reused = Lifeline::run(&self.core, exchange).await;
         let reused = reused.flatten().flatten();
         if reused.is_some() {
             self.deadline.restart(IDLE + FIRST_HEADER);

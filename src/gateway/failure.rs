@@ -6,6 +6,7 @@ use super::{
     forwarding::{Forwarding, NoWay},
     passage::Passage,
     refusal::Refusal,
+    upload,
 };
 
 /// What a failed request is answered with; `None` when the client is gone.
@@ -17,6 +18,9 @@ pub fn refusal_for(error: &Error) -> Option<Refusal> {
             }
             _ => Refusal::upstream_down(),
         }),
+        ErrorSource::Downstream if upload::was_too_large(error) => {
+            Some(Refusal::upload_too_large())
+        }
         ErrorSource::Downstream => match error.etype() {
             ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => None,
             ErrorType::WriteTimedout => None,

@@ -13,7 +13,7 @@ use pingora::{Error, ErrorSource, ErrorType, upstreams::peer::HttpPeer};
 
 use super::peers::{Peers, avoid_kept_connections};
 use crate::{
-    config::{Balance, Upstream, UpstreamProtocol},
+    config::{Balance, Delivery, Upstream, UpstreamProtocol},
     network::Network,
     policy::decision::Permit,
     pool::{Lease, NoServer, Pool, Tried, balance::hash},
@@ -26,6 +26,7 @@ pub struct Forwarding {
     snapshot: Arc<Snapshot>,
     upstream: usize,
     route_line: usize,
+    route: usize,
     pool: Arc<Pool>,
     began: Instant,
     websocket: bool,
@@ -103,6 +104,7 @@ impl Forwarding {
         Ok(Self {
             upstream: route.upstream,
             route_line: route.line,
+            route: route.index,
             snapshot,
             pool,
             began: asked.began,
@@ -120,6 +122,11 @@ impl Forwarding {
     /// Line of the route in the configuration file.
     pub const fn route_line(&self) -> usize {
         self.route_line
+    }
+
+    /// What its route says about forwarding.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.snapshot.config.deliveries.get(self.route)
     }
 
     /// Where the request goes.

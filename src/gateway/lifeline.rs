@@ -1,92 +1,250 @@
-//! What ties a long exchange to its session: a WebSocket, an event stream, a long download or upload is cut
-//! when the session that began it ends.
+//! What watches over an exchange that lasts: a WebSocket, an event stream, a long download or upload is cut
+//! when the session that it was granted to would not be granted it any more, and when it stands still.
 //!
-//! An exchange that is known to be short is not tied and waits for nothing that others share. Cutting
-//! is dropping: HTTP/1 closes its connection, HTTP/2 resets the one stream.
+//! Whatever is over within a second waits for nothing that others share. Cutting is dropping: HTTP/1 closes
+//! its connection (a WebSocket has no close frame then; its client sees 1006), HTTP/2 resets the one stream.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use http::{HeaderMap, header};
-use tokio::sync::Notify;
-
-use crate::{id::SessionId, session::Sessions};
+use super::tenure::{Cut, Tenure};
+use crate::{core::Core, id::RequestId, session::following::use_period, store::StoreError};
 
 tokio::task_local! {
     static LIFELINE: Arc<Lifeline>;
 }
 
-/// The tie of one exchange, loose at first.
+/// The watch over one exchange; of no effect until it is told what [to watch](Self::watch).
 #[derive(Default)]
 pub struct Lifeline {
-    session: OnceLock<SessionId>,
-    tied: Notify,
+    watched: OnceLock<Watched>,
+    /// Milliseconds from the beginning to the last piece of the request's body.
+    moved_at: AtomicU64,
+    body_is_in: AtomicBool,
+    is_answered: AtomicBool,
+}
+
+/// An exchange.
+pub struct Watched {
+    /// Its request.
+    pub request_id: RequestId,
+    /// When its request had been read.
+    pub began: Instant,
+    /// What it goes on by; `None` when nobody's session holds it.
+    pub tenure: Option<Tenure>,
+    /// How long things may stand still.
+    pub patience: Patience,
+}
+
+/// How long an exchange may stand still.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patience {
+    /// Between two pieces of the request's body; `None` where the proxy library sees to it.
+    pub with_body: Option<Duration>,
+    /// From the end of the request to that of the answer's header. The library limits each silence, not a
+    /// header that comes byte by byte.
+    pub with_header: Option<Duration>,
 }
 
 impl Lifeline {
-    /// Runs an exchange to its end, or until the session it was [tied](tie) to has ended; `None` then.
-    pub async fn run<T>(sessions: &Sessions, exchange: impl Future<Output = T>) -> Option<T> {
+    /// Runs an exchange to its end, or until it is cut; `None` then.
+    pub async fn run<T>(core: &Core, exchange: impl Future<Output = T>) -> Option<T> {
         let lifeline = Arc::new(Self::default());
         let exchange = LIFELINE.scope(lifeline.clone(), exchange);
         tokio::select! {
             biased;
             done = exchange => Some(done),
-            session = lifeline.session_ended(sessions) => {
-                tracing::info!(%session, "a long exchange was cut: its session has ended");
-                None
-            }
+            () = lifeline.cut(core) => None,
         }
     }
 
-    async fn session_ended(&self, sessions: &Sessions) -> SessionId {
-        let session = loop {
-            if let Some(session) = self.session.get() {
-                break *session;
-            }
-            self.tied.notified().await;
+    /// That of the exchange which this task runs.
+    pub fn present() -> Arc<Self> {
+        // An error says that nothing watches: the exchange runs outside of `run`, in a unit test.
+        LIFELINE.try_with(Arc::clone).unwrap_or_default()
+    }
+
+    /// Tells what to watch; once.
+    pub fn watch(&self, watched: Watched) {
+        let _ = self.watched.set(watched);
+    }
+
+    /// A piece of the request's body has come in.
+    pub fn note_body(&self, is_last: bool) {
+        if let Some(watched) = self.watched.get() {
+            let moved_at = milliseconds(watched.began.elapsed());
+            self.moved_at.store(moved_at, Ordering::Relaxed);
+        }
+        if is_last {
+            self.body_is_in.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The answer's header is here.
+    pub fn note_answer(&self) {
+        self.is_answered.store(true, Ordering::Relaxed);
+    }
+
+    async fn cut(&self, core: &Core) {
+        let watched = self.until_it_lasts().await;
+        let cut = tokio::select! {
+            cut = watched.until_denied(core) => cut,
+            cut = self.until_it_stalls(watched) => cut,
         };
-        sessions.until_ended(session).await;
-        session
-    }
-}
-
-/// Ties the exchange that this task runs to a session.
-pub fn tie(session: SessionId) {
-    // An error says that nothing watches: the exchange runs outside of `Lifeline::run`, in a unit test.
-    let _ = LIFELINE.try_with(|lifeline| {
-        if lifeline.session.set(session).is_ok() {
-            lifeline.tied.notify_one();
+        let session = watched
+            .tenure
+            .as_ref()
+            .map(|tenure| tenure.visit().claims.sid);
+        let request_id = watched.request_id;
+        match cut {
+            Cut::SessionOver | Cut::SessionExpired | Cut::NotGranted | Cut::StepUpTooOld => {
+                tracing::info!(%request_id, session = session.map(tracing::field::display), reason = ?cut, "an open exchange was cut");
+            }
+            Cut::StoreSilent | Cut::UploadStalled | Cut::NoAnswer => {
+                tracing::warn!(%request_id, reason = ?cut, "an open exchange was cut");
+            }
         }
-    });
-}
+    }
 
-/// Whether a message with this header may take long: its length is unknown or large.
-pub fn may_take_long(headers: &HeaderMap) -> bool {
-    match headers.get(header::CONTENT_LENGTH) {
-        Some(length) => length
-            .to_str()
-            .ok()
-            .and_then(|length| length.parse::<u64>().ok())
-            .is_none_or(|length| length > SHORT),
-        None => headers.contains_key(header::TRANSFER_ENCODING),
+    /// Nobody is woken for this: it is looked at after each step of the exchange, which is the same task.
+    async fn until_it_lasts(&self) -> &Watched {
+        let watched = std::future::poll_fn(|_| match self.watched.get() {
+            Some(watched) => Poll::Ready(watched),
+            None => Poll::Pending,
+        })
+        .await;
+        // The library's timer: a fifth of the cost of the runtime's for one that seldom goes off.
+        pingora::time::sleep(LASTING).await;
+        watched
+    }
+
+    async fn until_it_stalls(&self, watched: &Watched) -> Cut {
+        loop {
+            let Some((due, cut)) = self.next_stall(watched.patience) else {
+                if self.is_answered.load(Ordering::Relaxed) {
+                    return std::future::pending().await;
+                }
+                tokio::time::sleep(LASTING).await;
+                continue;
+            };
+            let left = due.saturating_sub(watched.began.elapsed());
+            if left.is_zero() {
+                return cut;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    /// By when, after the beginning, something has to move, and what it means if nothing does.
+    fn next_stall(&self, patience: Patience) -> Option<(Duration, Cut)> {
+        let moved_at = Duration::from_millis(self.moved_at.load(Ordering::Relaxed));
+        if !self.body_is_in.load(Ordering::Relaxed) {
+            return Some((moved_at + patience.with_body?, Cut::UploadStalled));
+        }
+        if self.is_answered.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some((moved_at + patience.with_header?, Cut::NoAnswer))
     }
 }
 
-/// A body up to so many bytes is over soon.
-const SHORT: u64 = 1024 * 1024;
+impl Watched {
+    /// Ends when the exchange may not go on.
+    async fn until_denied(&self, core: &Core) -> Cut {
+        let Some(tenure) = &self.tenure else {
+            return std::future::pending().await;
+        };
+        match hold(tenure, core).await {
+            Ok(cut) => cut,
+            Err(error) => {
+                tracing::warn!(request_id = %self.request_id, %error, "whether an exchange may go on cannot be told");
+                Cut::StoreSilent
+            }
+        }
+    }
+}
+
+/// Follows the session, asks anew whenever it has changed, and notes that it is in use.
+async fn hold(tenure: &Tenure, core: &Core) -> Result<Cut, StoreError> {
+    let clock = &core.clock;
+    let Some(mut following) = core.sessions.follow(tenure.visit()).await? else {
+        return Ok(Cut::SessionOver);
+    };
+    let limits = tenure.limits();
+    let mut use_due = clock.now().plus(use_period(&limits));
+    loop {
+        let now = clock.now();
+        if let Some(cut) = tenure.judge(following.visit(), now) {
+            return Ok(cut);
+        }
+        let end = tenure.end(following.visit(), now);
+        tokio::select! {
+            alive = following.changed() => {
+                if !alive? {
+                    return Ok(Cut::SessionOver);
+                }
+            }
+            () = clock.until(end) => {}
+            () = clock.until(use_due) => {
+                if let Err(error) = following.note_use(&limits).await {
+                    tracing::warn!(%error, "the use of a session could not be noted");
+                }
+                use_due = clock.now().plus(use_period(&limits));
+            }
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What takes longer than this is watched.
+const LASTING: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
+    const PATIENCE: Patience = Patience {
+        with_body: Some(Duration::from_secs(60)),
+        with_header: Some(Duration::from_secs(120)),
+    };
+
     #[test]
-    fn a_body_of_unknown_or_great_length_may_take_long() {
-        let with = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
-        assert!(!may_take_long(&HeaderMap::new()));
-        assert!(!may_take_long(&with(header::CONTENT_LENGTH, "1048576")));
-        assert!(may_take_long(&with(header::CONTENT_LENGTH, "1048577")));
-        assert!(may_take_long(&with(header::CONTENT_LENGTH, "many")));
-        assert!(may_take_long(&with(header::TRANSFER_ENCODING, "chunked")));
+    fn a_body_must_move_and_after_it_a_header_must_come() {
+        let lifeline = Lifeline::default();
+        let stall = |lifeline: &Lifeline| lifeline.next_stall(PATIENCE);
+        assert_eq!(
+            stall(&lifeline),
+            Some((Duration::from_secs(60), Cut::UploadStalled))
+        );
+        lifeline.moved_at.store(5000, Ordering::Relaxed);
+        assert_eq!(
+            stall(&lifeline),
+            Some((Duration::from_secs(65), Cut::UploadStalled))
+        );
+        lifeline.note_body(true);
+        assert_eq!(
+            stall(&lifeline),
+            Some((Duration::from_secs(125), Cut::NoAnswer))
+        );
+        lifeline.note_answer();
+        assert_eq!(stall(&lifeline), None);
+    }
+
+    #[test]
+    fn an_early_answer_does_not_excuse_a_body_that_stalls() {
+        let lifeline = Lifeline::default();
+        lifeline.note_answer();
+        let (due, cut) = lifeline.next_stall(PATIENCE).unwrap();
+        assert_eq!((due, cut), (Duration::from_secs(60), Cut::UploadStalled));
+        assert!(lifeline.next_stall(Patience::default()).is_none());
     }
 }

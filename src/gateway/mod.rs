@@ -3,8 +3,9 @@
 //! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, the policy decides,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
 //! answer it here, [`rewriting`] and [`response`] see every answer out. [`connection`] and [`tls`] are about
-//! connections, [`lifeline`] ends what outlives its session, [`deadline`] what takes too long; [`peers`] and
-//! [`health`] are about the servers of upstreams.
+//! connections; [`lifeline`] ends what outlives its session or stands still, [`tenure`] says how long that is,
+//! [`deadline`] ends what takes too long, [`upload`] measures what comes in; [`peers`] and [`health`] are about
+//! the servers of upstreams.
 
 mod app_path;
 mod app_sign_out;
@@ -28,7 +29,9 @@ mod proxy;
 mod refusal;
 mod response;
 mod rewriting;
+mod tenure;
 mod tls;
+mod upload;
 
 use std::{net::TcpListener, os::fd::IntoRawFd, path::Path, sync::Arc, time::Duration};
 

@@ -108,8 +108,15 @@ async fn read(session: &mut Session) -> Result<Bytes, Refusal> {
 /// Reads and forgets what is left of a body, within limits: a connection closed on unread bytes is reset,
 /// and the reset can overtake the answer. A client that waits for `100 Continue` sends nothing to read.
 pub async fn discard_body(session: &mut Session) {
-    if expects_continue(session) || announced(session).is_some_and(|length| length > MAX_DISCARDED)
-    {
+    if session.is_body_done() {
+        return;
+    }
+    if expects_continue(session) {
+        // Whether a body comes after all is the client's choice: a next request could not be told from it.
+        session.set_keepalive(None);
+        return;
+    }
+    if announced(session).is_some_and(|length| length > MAX_DISCARDED) {
         return;
     }
     let discard = async {

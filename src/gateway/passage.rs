@@ -3,12 +3,20 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderValue, Method};
+use pingora::{Error, ErrorType};
 
-use super::{asker::Asker, facts::RequestFacts, forwarding::Forwarding};
+use super::{
+    asker::Asker,
+    facts::RequestFacts,
+    forwarding::Forwarding,
+    lifeline::{Lifeline, Patience, Watched},
+    tenure::Tenure,
+    upload,
+};
 use crate::{
     config::{Config, Delivery},
     core::Core,
@@ -42,8 +50,12 @@ pub struct Passage {
     pub outcome: Outcome,
     /// Leave to reach an upstream.
     pub forwarding: Option<Forwarding>,
-    /// The index of the route by which it is forwarded.
-    pub route: Option<usize>,
+    /// What watches over it if it lasts.
+    pub lifeline: Arc<Lifeline>,
+    /// How much of its body has gone upstream.
+    pub uploaded: upload::Count,
+    /// How many provisional answers came before the final one.
+    pub provisional: u32,
 }
 
 impl Passage {
@@ -60,18 +72,48 @@ impl Passage {
             visit: None,
             outcome: Outcome::Undecided,
             forwarding: None,
-            route: None,
+            lifeline: Lifeline::present(),
+            uploaded: upload::Count::default(),
+            provisional: 0,
         }
-    }
-
-    /// How it is passed on; `None` for what is not.
-    pub fn delivery(&self) -> Option<&Delivery> {
-        self.config().deliveries.get(self.route?)
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.snapshot.config
+    }
+
+    /// What its route says about forwarding.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.forwarding.as_ref()?.delivery()
+    }
+
+    /// The longest silence within its body.
+    pub fn upload_silence(&self) -> Option<Duration> {
+        Some(upload::silence(self.delivery()))
+    }
+
+    /// Has it watched over if it lasts: as long as `tenure` says, and no longer still than `patience`.
+    pub fn watch(&self, tenure: Option<Tenure>, patience: Patience) {
+        self.lifeline.watch(Watched {
+            request_id: self.request_id,
+            began: self.began,
+            tenure,
+            patience,
+        });
+    }
+
+    /// Counts a provisional answer.
+    ///
+    /// # Errors
+    /// When an upstream sends so many that a final one is not to be expected.
+    pub fn count_provisional(&mut self) -> pingora::Result<()> {
+        self.provisional += 1;
+        if self.provisional > MAX_PROVISIONAL {
+            let problem = "too many provisional answers";
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, problem).into_up());
+        }
+        Ok(())
     }
 
     /// The renewed session cookie to set on the answer.
@@ -135,3 +177,6 @@ impl Passage {
         }
     }
 }
+
+/// A server may say a few times that it is still at work, or give hints; no more than this.
+const MAX_PROVISIONAL: u32 = 32;

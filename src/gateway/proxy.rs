@@ -24,11 +24,14 @@ use super::{
     failure,
     forwarding::{Asked, Forwarding},
     introduction::{Introduction, is_websocket},
-    lifeline, own_pages,
+    lifeline::Patience,
+    own_pages,
     passage::Passage,
     peers::PeerCache,
     refusal::Refusal,
     response,
+    tenure::Tenure,
+    upload,
 };
 use crate::{
     core::Core,
@@ -111,7 +114,9 @@ impl Proxy {
         passage.outcome = outcome(&decision);
         match decision {
             Decision::Forward(permit) => {
-                passage.route = Some(permit.route().index);
+                if let Some(refusal) = upload::refusal_for(session, &permit, &snapshot) {
+                    return refuse(&refusal, passage);
+                }
                 let asked = Asked {
                     began: passage.began,
                     websocket: is_websocket(session.req_header()),
@@ -125,9 +130,8 @@ impl Proxy {
                     }
                     Err(no_way) => return refuse(&failure::no_way(no_way), passage),
                 }
-                if lifeline::may_take_long(&session.req_header().headers) {
-                    tie(passage);
-                }
+                let tenure = Tenure::of_route(&permit, &snapshot, &facts, passage.visit.as_ref());
+                passage.watch(tenure, upload::patience(session, &permit, &snapshot));
                 Verdict::Forward
             }
             Decision::OwnPage => Verdict::OwnPage(facts),
@@ -207,7 +211,10 @@ impl ProxyHttp for Proxy {
         passage: &mut Passage,
     ) -> pingora::Result<bool> {
         let response = match self.judge(session, passage).await? {
-            Verdict::Forward => return Ok(false),
+            Verdict::Forward => {
+                session.set_read_timeout(passage.upload_silence());
+                return Ok(false);
+            }
             Verdict::OwnPage(facts) => match self.own_page(session, passage, &facts).await {
                 own_pages::Answer::Whole(response) => response,
                 own_pages::Answer::Events(response) => {
@@ -244,6 +251,7 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         passage: &mut Passage,
     ) -> pingora::Result<()> {
+        passage.uploaded.restart();
         let (Some(facts), Some(delivery)) = (&passage.facts, passage.delivery()) else {
             return Err(
                 Error::explain(ErrorType::InternalError, "no reading of the request").into_in(),
@@ -261,6 +269,22 @@ impl ProxyHttp for Proxy {
         }
         .write(request)
         .map_err(Error::into_in)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        piece: &mut Option<Bytes>,
+        is_last: bool,
+        passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        passage.lifeline.note_body(is_last);
+        if session.was_upgraded() {
+            return Ok(());
+        }
+        upload::drop_empty_end(piece, is_last);
+        let limit = passage.delivery().and_then(|delivery| delivery.max_body);
+        passage.uploaded.add(piece.as_ref(), limit)
     }
 
     /// Nothing was sent yet, so the next server may be tried whatever the method.
@@ -309,14 +333,9 @@ impl ProxyHttp for Proxy {
         }
         let switching = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if head.status.is_informational() && !switching {
-            return Ok(());
+            return passage.count_provisional();
         }
-        if switching
-            || !head.headers.contains_key(header::CONTENT_LENGTH)
-            || lifeline::may_take_long(&head.headers)
-        {
-            tie(passage);
-        }
+        passage.lifeline.note_answer();
         if switching {
             // A WebSocket may be silent for as long as its two ends like.
             session.set_read_timeout(None);
@@ -395,15 +414,6 @@ fn observe(session: &Session, passage: &mut Passage) {
     passage.asker = Asker::of(&request.method, &request.headers);
 }
 
-/// What may outlive its session ends with it; but for the app's sign-out, whose answer ends the session and must
-/// arrive all the same.
-fn tie(passage: &Passage) {
-    let signs_out = passage.delivery().is_some_and(|delivery| delivery.sign_out);
-    if let Some(visit) = passage.visit.as_ref().filter(|_| !signs_out) {
-        lifeline::tie(visit.claims.sid);
-    }
-}
-
 fn read_facts(session: &Session) -> Result<RequestFacts, super::facts::Fault> {
     let request = session.req_header();
     let head = session
@@ -475,7 +485,9 @@ async fn answer_with_events(
     passage: &Passage,
     response: Response<Body>,
 ) -> pingora::Result<()> {
-    tie(passage);
+    let visit = passage.visit.as_ref();
+    let tenure = visit.map(|visit| Tenure::of_own_page(&passage.snapshot, visit));
+    passage.watch(tenure, Patience::default());
     own_pages::discard_body(session).await;
     let (parts, events) = response.into_parts();
     let mut head = ResponseHeader::from(parts);

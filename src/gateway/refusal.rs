@@ -110,6 +110,16 @@ impl Refusal {
         )
     }
 
+    /// A route takes no body so long.
+    pub const fn upload_too_large() -> Self {
+        Self::plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "Too much was sent",
+            "This application takes less than was sent at once.",
+        )
+    }
+
     /// The body did not arrive in time.
     pub const fn body_too_slow() -> Self {
         Self::plain(

@@ -59,6 +59,7 @@ pub enum Decision<'t> {
 #[derive(Debug)]
 pub struct Permit<'t> {
     route: &'t Route,
+    access: Access,
 }
 
 /// What the visitor has to do first.
@@ -102,6 +103,11 @@ impl<'t> Permit<'t> {
     pub fn route(&self) -> &'t Route {
         self.route
     }
+
+    /// What it took to get it: the strictest of what any reading asks for.
+    pub const fn access(&self) -> Access {
+        self.access
+    }
 }
 
 /// Decides one request.
@@ -127,7 +133,7 @@ pub fn decide<'t>(routes: &'t RouteTable, request: &Request<'_>) -> Decision<'t>
     match missing(access, allowed, session, now) {
         Some(Missing::Challenge(challenge)) => Decision::Challenge(challenge),
         Some(Missing::Permission) => Decision::Deny(Denial::NotAllowed),
-        None => Decision::Forward(Permit { route }),
+        None => Decision::Forward(Permit { route, access }),
     }
 }
 

@@ -7,8 +7,10 @@
 
 mod assertion;
 mod assertion_keys;
+mod bells;
 mod claims;
 pub mod cookie;
+pub mod following;
 mod jwt_ring;
 mod key_ring;
 mod key_use;
@@ -30,7 +32,9 @@ use tokio::sync::Mutex;
 
 use self::{
     assertion::Assertions,
-    revocation::RevocationView,
+    bells::Bells,
+    following::{AccountNews, SessionNews},
+    revocation::{End, RevocationView},
     verified::{Presented, VerifiedToken},
 };
 pub use self::{
@@ -103,6 +107,11 @@ pub struct Sessions {
     accounts: Cache<AccountId, Arc<Account>>,
     /// Counts the account changes seen: a look-up that one overtook is not remembered.
     account_changes: AtomicU64,
+    /// For what is open in a session.
+    session_bells: Bells<SessionId, SessionNews>,
+    account_bells: Bells<AccountId, AccountNews>,
+    /// When what is open in a session last noted its use in the store.
+    uses: Cache<SessionId, Timestamp>,
     followed: Mutex<ChangePosition>,
 }
 
@@ -159,6 +168,12 @@ impl Sessions {
                 .build(),
             accounts: Cache::new(CACHED_ACCOUNTS),
             account_changes: AtomicU64::new(0),
+            session_bells: Bells::default(),
+            account_bells: Bells::default(),
+            uses: Cache::builder()
+                .max_capacity(CACHED_ACCOUNTS)
+                .time_to_idle(TOKEN_LIFETIME)
+                .build(),
             followed: Mutex::new(position),
             store,
         };
@@ -214,11 +229,6 @@ impl Sessions {
                 })
             }
         }
-    }
-
-    /// Returns when this session has ended.
-    pub async fn until_ended(&self, id: SessionId) {
-        self.ended.until_ended(id).await;
     }
 
     /// A cookie that proves `session`.
@@ -379,19 +389,29 @@ impl Sessions {
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<(), SessionsError> {
-        let mut ended = Vec::new();
+        let mut ends = Vec::new();
+        let mut accounts = Vec::new();
         let mut keys_changed = false;
         for change in changes {
             match change {
-                Change::SessionEnded(id) => ended.push(*id),
+                Change::SessionEnded(id) => ends.push((*id, End::Over)),
+                Change::SessionReplaced { ended, by } => ends.push((*ended, End::ReplacedBy(*by))),
                 Change::AccountChanged(id) => {
                     self.account_changes.fetch_add(1, Ordering::AcqRel);
                     self.accounts.invalidate(id);
+                    accounts.push(*id);
                 }
                 Change::KeysChanged => keys_changed = true,
             }
         }
-        self.ended.add(&ended, self.clock.now());
+        // Requests first, what is open already next; the store is asked last, and only for the latter. If
+        // it fails, all of this is done again.
+        self.ended.add(&ends, self.clock.now());
+        self.announce_ends(&ends);
+        self.announce_replacements(&ends).await?;
+        for account in accounts {
+            self.announce_account(account).await?;
+        }
         if keys_changed {
             let loaded = load_keys(&*self.store, &self.secret).await?;
             if let Some(keys) = loaded.session {

@@ -7,7 +7,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 use super::claims::TOKEN_LIFETIME;
 use crate::{clock::Timestamp, id::SessionId};
@@ -15,12 +14,19 @@ use crate::{clock::Timestamp, id::SessionId};
 /// How long an ended session is remembered: as long as its freshest token, and the clocks' difference.
 pub const MEMORY: Duration = TOKEN_LIFETIME.saturating_add(Duration::from_secs(30));
 
+/// What became of a session. No request is served in it any more, whichever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is over.
+    Over,
+    /// The same person goes on in this one, after a step-up or an enrolment.
+    ReplacedBy(SessionId),
+}
+
 /// The sessions that have lately ended.
 #[derive(Default)]
 pub struct RevocationView {
-    ended: ArcSwap<HashMap<SessionId, Timestamp>>,
-    /// Counts the times that some ended.
-    news: watch::Sender<u64>,
+    ended: ArcSwap<HashMap<SessionId, (End, Timestamp)>>,
 }
 
 impl RevocationView {
@@ -29,25 +35,22 @@ impl RevocationView {
         self.ended.load().contains_key(&id)
     }
 
-    /// Returns when this session has ended.
-    pub async fn until_ended(&self, id: SessionId) {
-        let mut news = self.news.subscribe();
-        // An error would say that the sender is gone; it is a field of `self`.
-        while !self.has_ended(id) && news.changed().await.is_ok() {}
+    /// What became of this session; `None` while it has not ended.
+    pub fn end_of(&self, id: SessionId) -> Option<End> {
+        self.ended.load().get(&id).map(|(end, _)| *end)
     }
 
     /// Remembers that these have ended, learnt `now`, and forgets what no longer matters.
-    pub fn add(&self, ids: &[SessionId], now: Timestamp) {
-        if ids.is_empty() {
+    pub fn add(&self, ends: &[(SessionId, End)], now: Timestamp) {
+        if ends.is_empty() {
             return;
         }
         self.ended.rcu(|ended| {
             let mut next = HashMap::clone(ended);
-            next.retain(|_, learnt_at| now.since(*learnt_at) < MEMORY);
-            next.extend(ids.iter().map(|id| (*id, now)));
+            next.retain(|_, (_, learnt_at)| now.since(*learnt_at) < MEMORY);
+            next.extend(ends.iter().map(|(id, end)| (*id, (*end, now))));
             Arc::new(next)
         });
-        self.news.send_modify(|times| *times += 1);
     }
 }
 
@@ -55,35 +58,18 @@ impl RevocationView {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn whoever_waits_for_the_end_of_a_session_is_told() {
-        let view = RevocationView::default();
-        let (waited_for, other) = (SessionId::random(), SessionId::random());
-        let mut end = std::pin::pin!(view.until_ended(waited_for));
-        let now = Timestamp::from_seconds(0);
-        assert!(poll_once(end.as_mut()).is_pending());
-        view.add(&[other], now);
-        assert!(poll_once(end.as_mut()).is_pending());
-        view.add(&[waited_for], now);
-        end.await;
-        view.until_ended(waited_for).await;
-    }
-
-    /// Polls once, as a runtime would after being woken.
-    fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
-        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
-    }
-
     #[test]
     fn an_ended_session_is_remembered_while_a_token_of_it_may_be_fresh() {
         let view = RevocationView::default();
         let (first, second) = (SessionId::random(), SessionId::random());
         let start = Timestamp::from_seconds(0);
-        view.add(&[first], start);
+        view.add(&[(first, End::ReplacedBy(second))], start);
         assert!(view.has_ended(first) && !view.has_ended(second));
-        view.add(&[second], start.plus(TOKEN_LIFETIME));
+        assert_eq!(view.end_of(first), Some(End::ReplacedBy(second)));
+        view.add(&[(second, End::Over)], start.plus(TOKEN_LIFETIME));
         assert!(view.has_ended(first) && view.has_ended(second));
-        view.add(&[second], start.plus(MEMORY));
+        view.add(&[(second, End::Over)], start.plus(MEMORY));
         assert!(!view.has_ended(first) && view.has_ended(second));
+        assert_eq!(view.end_of(second), Some(End::Over));
     }
 }

@@ -1,5 +1,7 @@
 //! The tests that drive a real gateway: one binary, so that it is linked once.
 
+mod harness;
+
 mod address;
 mod administration;
 mod backup_codes;
@@ -8,12 +10,12 @@ mod command_line;
 mod crash;
 mod enrolment;
 mod forwarding;
-mod grpc;
-mod harness;
 mod hosts;
+mod grpc;
 mod identity;
 mod journeys;
 mod legacy_apps;
+mod live;
 mod mail_delivery;
 mod not_me;
 mod own_pages;
@@ -33,4 +35,5 @@ mod upstream_log;
 mod upstream_protocols;
 mod upstream_timeouts;
 mod upstream_tls;
+mod streaming;
 mod ways_back;

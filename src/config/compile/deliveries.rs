@@ -1,6 +1,6 @@
 //! `[[route]]`, as far as it says how requests are passed on.
 
-use super::{Surroundings, app_credentials, header_edits};
+use super::{Surroundings, app_credentials, header_edits, live};
 use crate::{
     config::{
         AppHost, Delivery, HeaderEdits, Identity, PathPrefix,
@@ -45,6 +45,7 @@ fn delivery(
         None => Some(HeaderEdits::default()),
     };
     let authorization = app_credentials::of_route(route, around, findings);
+    let live = live::of_route(route, findings);
     Some(Delivery {
         max_body: route.max_body.as_ref().map(|size| size.value.bytes()),
         host: host?,
@@ -56,6 +57,8 @@ fn delivery(
         authorization: authorization?,
         sign_out: route.sign_out.value,
         security_headers: route.security_headers.value,
+        live: live?,
+        body_timeout: route.body_timeout.as_ref().map(|period| period.value.duration()),
     })
 }
 

@@ -1,6 +1,6 @@
 //! How the requests of a route are passed on, and its answers back: what the policy has no say in.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use axum::http::{HeaderName, HeaderValue};
 
@@ -27,6 +27,20 @@ pub struct Delivery {
     pub sign_out: bool,
     /// Whether answers get the headers that browsers are told to be careful by.
     pub security_headers: bool,
+    /// How long open exchanges may last.
+    pub live: Live,
+    /// The longest silence within the body of a request; `None` for the usual one.
+    pub body_timeout: Option<Duration>,
+}
+
+/// How long what is open on a route that asks for a step-up may last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Live {
+    /// As long as its session.
+    #[default]
+    Session,
+    /// Until the step-up is too old for a new request.
+    MaxAge,
 }
 
 /// A host that an app is called by.

@@ -79,6 +79,26 @@ pub struct Route {
     /// app does not set them. Off, because apps exist that name the wrong types or live in frames of others.
     #[schemars(example = true)]
     pub security_headers: At<bool>,
+    /// With `access = "step_up"`: how long what is open may last (WebSockets, event streams, long downloads and
+    /// uploads). The default lets them last as their session does, so that a long answer is not cut short. All
+    /// of them, on every route but public ones, are cut within two seconds when the session ends or expires,
+    /// when it becomes restricted, or when the account is closed or is not among those allowed any more.
+    #[schemars(example = &"max_age")]
+    pub live: Option<At<LiveUntil>>,
+    /// The longest silence within the body of a request, after which it is given up. The default, `60s`, bears
+    /// a poor network and not somebody who holds connections open. gRPC calls are exempt.
+    #[schemars(example = &"20s")]
+    pub body_timeout: Option<At<Period>>,
+}
+
+/// How long what is open may last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveUntil {
+    /// As long as the session.
+    Session,
+    /// Until the passkey check is older than `max_age`; a new one in time lets it go on.
+    MaxAge,
 }
 
 /// What it takes to pass.
@@ -155,6 +175,8 @@ impl Default for Route {
             authorization: None,
             sign_out: false.into(),
             security_headers: false.into(),
+            live: None,
+            body_timeout: None,
         }
     }
 }

@@ -202,13 +202,14 @@ pub(crate) async fn a_session_is_replaced_only_while_alive_and_by_its_own_accoun
     let position = neighbour.last_change().await.unwrap();
     let new = session(ann.id, NOW);
     started(&*store, &replacing(old.id, new.clone())).await;
+    let (ended, by) = (old.id, new.id);
     let new = SessionRecord {
         family: old.family,
         ..new
     };
     assert_eq!(store.sessions(Some(ann.id), NOW).await.unwrap(), [new]);
     let (changes, _) = neighbour.changes_since(position).await.unwrap();
-    assert_eq!(changes, [Change::SessionEnded(old.id)]);
+    assert_eq!(changes, [Change::SessionReplaced { ended, by }]);
     let [_, _, email] = proofs(&*store, &ann, NOW.later(60)).await;
     let over = SessionStart {
         spend: email.clone(),

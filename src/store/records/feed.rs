@@ -27,8 +27,15 @@ pub struct ChangePosition(pub i64);
 /// exact where moments in whole seconds are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A session ended or was replaced.
+    /// A session ended.
     SessionEnded(SessionId),
+    /// A session ended because another of the same person took its place.
+    SessionReplaced {
+        /// The one that ended.
+        ended: SessionId,
+        /// The one that lives on.
+        by: SessionId,
+    },
     /// An account's name, address, groups or state changed, or it is gone.
     AccountChanged(AccountId),
     /// There is a new signing key, or an old one is gone.

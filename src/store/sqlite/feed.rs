@@ -82,7 +82,8 @@ pub(super) async fn forget_keys(
 /// Adds a change to the feed within a step.
 pub(super) async fn announce(step: &mut Step, at: Timestamp, change: &Change) -> Result<()> {
     let insert = match change {
-        Change::SessionEnded(session) => {
+        // By whom a session was replaced is read from the session itself.
+        Change::SessionEnded(session) | Change::SessionReplaced { ended: session, .. } => {
             sqlx::query("INSERT INTO change (at, kind, subject) VALUES (?1, 'session_ended', ?2)")
                 .bind(at)
                 .bind(*session)
@@ -113,8 +114,11 @@ pub(super) async fn since(
     read: Read<'_>,
     position: ChangePosition,
 ) -> Result<(Vec<Change>, ChangePosition)> {
-    let statement =
-        sqlx::query("SELECT * FROM change WHERE seq > ?1 ORDER BY seq").bind(position.0);
+    let statement = sqlx::query(
+        "SELECT change.*, replaced_by FROM change LEFT JOIN session ON session.id = change.subject
+         WHERE seq > ?1 ORDER BY seq",
+    )
+    .bind(position.0);
     let found: Vec<(ChangePosition, Change)> = read.all(statement).await?;
     let reached = found.last().map_or(position, |(reached, _)| *reached);
     Ok((
@@ -124,7 +128,11 @@ pub(super) async fn since(
 }
 
 pub(super) async fn from(read: Read<'_>, moment: Timestamp) -> Result<Vec<Change>> {
-    let statement = sqlx::query("SELECT * FROM change WHERE at >= ?1 ORDER BY seq").bind(moment);
+    let statement = sqlx::query(
+        "SELECT change.*, replaced_by FROM change LEFT JOIN session ON session.id = change.subject
+         WHERE at >= ?1 ORDER BY seq",
+    )
+    .bind(moment);
     let found: Vec<(ChangePosition, Change)> = read.all(statement).await?;
     Ok(found.into_iter().map(|(_, change)| change).collect())
 }

@@ -37,6 +37,7 @@ const VERSIONS: &[&str] = &[
     include_str!("../migrations/sqlite_0002_recovery.sql"),
     include_str!("../migrations/sqlite_0003_hosts.sql"),
     include_str!("../migrations/sqlite_0004_key_kinds.sql"),
+    include_str!("../migrations/sqlite_0005_replaced.sql"),
 ];
 
 #[derive(Default)]

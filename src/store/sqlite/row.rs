@@ -255,7 +255,13 @@ impl Record for (ChangePosition, Change) {
     fn read(row: &SqliteRow) -> sqlx::Result<Self> {
         let kind: String = row.try_get("kind")?;
         let change = match kind.as_str() {
-            "session_ended" => Change::SessionEnded(row.try_get("subject")?),
+            "session_ended" => {
+                let ended = row.try_get("subject")?;
+                match row.try_get("replaced_by")? {
+                    Some(by) => Change::SessionReplaced { ended, by },
+                    None => Change::SessionEnded(ended),
+                }
+            }
             "account_changed" => Change::AccountChanged(row.try_get("subject")?),
             "keys_changed" => Change::KeysChanged,
             _ => return Err(sqlx::Error::Decode("an unknown kind of change".into())),

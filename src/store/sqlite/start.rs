@@ -128,13 +128,14 @@ async fn active_account(
 
 fn end_replaced(replaced: SessionId, session: &SessionRecord, at: Timestamp) -> Statement<'static> {
     sqlx::query(
-        "UPDATE session SET ended_at = ?4
+        "UPDATE session SET ended_at = ?4, replaced_by = ?5
          WHERE id = ?1 AND account = ?2 AND ended_at IS NULL AND expires_at > ?3",
     )
     .bind(replaced)
     .bind(session.account)
     .bind(session.created_at)
     .bind(at)
+    .bind(session.id)
 }
 
 /// Whether the account's person, or a "this was not me", has left this way open.

@@ -67,6 +67,21 @@ impl Process {
         (process, log)
     }
 
+    /// The most memory it has had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        kibibytes.expect("a size").parse::<u64>().unwrap() * 1024
+    }
+
+    /// How many files and connections it has open.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.0.id());
+        std::fs::read_dir(folder).expect("it runs").count()
+    }
+
     /// Ends it as a power cut would: SIGKILL, nothing flushed, nobody told.
     pub fn kill(self) {
         drop(self);

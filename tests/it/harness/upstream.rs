@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -44,6 +45,8 @@ pub enum Answer {
     Silence,
     /// The head and one event of a stream that goes on until the app is told to end it or loses its reader.
     Endless,
+    /// Another protocol from here on: whatever comes is sent back, until the other side closes.
+    Echo,
 }
 
 #[derive(Default)]
@@ -111,7 +114,7 @@ impl Upstream {
             .collect()
     }
 
-    /// How many [`Answer::Endless`] streams have a reader.
+    /// How many [`Answer::Endless`] streams have a reader, and [`Answer::Echo`] another end.
     pub fn open_streams(&self) -> watch::Receiver<usize> {
         self.state.open_streams.subscribe()
     }
@@ -168,9 +171,30 @@ impl State {
                 Answer::HangUp => return Ok(()),
                 Answer::Silence => return stream.read_to_end(&mut Vec::new()).await.map(drop),
                 Answer::Endless => return self.stream_until_nobody_reads(stream).await,
+                Answer::Echo => return self.echo(stream).await,
             }
         }
         Ok(())
+    }
+
+    async fn echo(&self, mut stream: BufReader<TcpStream>) -> std::io::Result<()> {
+        // The proxy library closes the socket at once if this overtakes the end of the empty request
+        // (cloudflare/pingora#946). No app in a process of its own is as quick as that.
+        tokio::time::sleep(THINKING).await;
+        stream
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await?;
+        self.open_streams.send_modify(|count| *count += 1);
+        let mut buffer = [0; 1024];
+        let end = loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) => break Ok(()),
+                Ok(count) => stream.write_all(&buffer[..count]).await?,
+                Err(error) => break Err(error),
+            }
+        };
+        self.open_streams.send_modify(|count| *count -= 1);
+        end
     }
 
     async fn stream_until_nobody_reads(
@@ -187,6 +211,9 @@ impl State {
         end.map(|_| ())
     }
 }
+
+/// What an app takes to open a socket.
+const THINKING: Duration = Duration::from_millis(5);
 
 fn html(page: &str, head_only: bool) -> Vec<u8> {
     let mut answer = format!(
