@@ -92,6 +92,7 @@ fn verdict(routes: &RouteTable, session: Session<'_>, clock: &Clock) {
         target: &target,
         session: Some(session),
         now: clock.now(),
+        certificate: &[],
     };
     let decision = decide(routes, &request);
     assert!(matches!(black_box(decision), Decision::Forward(_)));

@@ -3,6 +3,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// An IPv4 /24 or an IPv6 /56: about one household or office. An IPv6 host can use any of 2^72 addresses
@@ -36,6 +37,24 @@ impl fmt::Debug for Network {
     }
 }
 
+/// Networks that an operator named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// Whether an address is in one of them; an IPv4 address mapped into IPv6 counts as itself.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl FromIterator<IpNet> for Networks {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
+        Self(networks.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +68,27 @@ mod tests {
         ] {
             assert_eq!(Network::of(address.parse().unwrap()).to_string(), network);
         }
+    }
+
+    #[test]
+    fn named_networks_hold_their_addresses_and_no_others() {
+        let networks: Networks = ["10.0.0.0/8", "2001:db8::/32"]
+            .map(|text| text.parse::<IpNet>().unwrap())
+            .into_iter()
+            .collect();
+        for (address, held) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("11.0.0.1", false),
+            ("2001:db8::1", true),
+            ("::1", false),
+        ] {
+            assert_eq!(
+                networks.contain(address.parse().unwrap()),
+                held,
+                "{address}"
+            );
+        }
+        assert!(!Networks::default().contain("127.0.0.1".parse().unwrap()));
     }
 }

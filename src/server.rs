@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     config::Config,
     core::{Core, OpenError},
-    gateway::{Gateway, GatewayError},
+    gateway::{Gateway, GatewayError, Listeners},
     mail::{self, Worker},
     sign_in,
     web::{asset_server, error::Refusal, jwks, respond},
@@ -29,6 +29,7 @@ pub struct Gatehouse {
     core: Arc<Core>,
     gateway: Gateway,
     addresses: Vec<SocketAddr>,
+    redirect_addresses: Vec<SocketAddr>,
     stopping: watch::Sender<bool>,
     background: JoinSet<()>,
 }
@@ -74,14 +75,10 @@ impl Gatehouse {
     /// # Errors
     /// When anything it needs cannot be had.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let mut listeners = Vec::new();
-        for address in &config.listen {
-            let listener = TcpListener::bind(address).map_err(|source| StartError::Listen {
-                address: *address,
-                source,
-            })?;
-            listeners.push(listener);
-        }
+        let listeners = Listeners {
+            serving: bind(&config.listen)?,
+            redirecting: bind(&config.door.redirect_listen)?,
+        };
         Self::start_on(config, clock, listeners).await
     }
 
@@ -92,12 +89,11 @@ impl Gatehouse {
     pub async fn start_on(
         config: Config,
         clock: Clock,
-        listeners: Vec<TcpListener>,
+        listeners: impl Into<Listeners>,
     ) -> Result<Self, StartError> {
-        let addresses = listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect();
+        let listeners = listeners.into();
+        let addresses = bound(&listeners.serving);
+        let redirect_addresses = bound(&listeners.redirecting);
         let transport = match &config.mail {
             Some(mail) => Some(mail::open(mail).await?),
             None => None,
@@ -121,6 +117,7 @@ impl Gatehouse {
             core,
             gateway,
             addresses,
+            redirect_addresses,
             stopping,
             background,
         })
@@ -129,6 +126,11 @@ impl Gatehouse {
     /// Where it listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it leads to HTTPS.
+    pub fn redirect_addresses(&self) -> &[SocketAddr] {
+        &self.redirect_addresses
     }
 
     /// What it works with.
@@ -150,6 +152,21 @@ impl Gatehouse {
         tracing::info!("stopping: no new connections, requests in flight may end");
         self.stop().await;
     }
+}
+
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let bind = |address: &SocketAddr| {
+        TcpListener::bind(address).map_err(|source| StartError::Listen {
+            address: *address,
+            source,
+        })
+    };
+    addresses.iter().map(bind).collect()
+}
+
+fn bound(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    addresses.filter_map(Result::ok).collect()
 }
 
 /// Every page of Gatehouse itself.

@@ -11,6 +11,7 @@ use crate::{
     config::{self, Period},
     email_address::EmailAddress,
     policy::{
+        certificate::CertificateName,
         explain::{Question, SessionKind, explain as explain_policy},
         target::Target,
     },
@@ -59,6 +60,9 @@ pub struct Explain {
     /// Their groups.
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
+    /// The names on the client certificate of the connection, such as backup.example.com.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = certificate_name)]
+    certificate: Vec<CertificateName>,
 }
 
 /// Says which route a request falls under, and what each kind of session would get.
@@ -86,6 +90,7 @@ pub(super) fn explain(common: &Common, explain: &Explain) -> Result<Report, Fail
         target: &target,
         email: email.as_ref(),
         groups: &explain.groups,
+        certificate: &explain.certificate,
     };
     let every_kind = [
         SessionKind::None,
@@ -129,6 +134,11 @@ fn split(url: &str) -> Result<(String, &str), Failure> {
         host.to_ascii_lowercase(),
         if target.is_empty() { "/" } else { target },
     ))
+}
+
+fn certificate_name(text: &str) -> Result<CertificateName, String> {
+    CertificateName::parse(text)
+        .ok_or_else(|| "expected a DNS name or a URI, as certificates name machines".to_owned())
 }
 
 fn session_kind(text: &str) -> Result<SessionKind, String> {

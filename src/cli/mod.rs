@@ -174,6 +174,9 @@ async fn serve(config: config::Config) -> Result<(), Failure> {
         // On standard output, so that a script can read the port that `:0` picked.
         println!("listening on {address}");
     }
+    for address in gatehouse.redirect_addresses() {
+        println!("leading to HTTPS on {address}");
+    }
     gatehouse.run_until_signalled().await;
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod app_credentials;
 mod deliveries;
+mod door;
 #[cfg(test)]
 mod fixture;
 mod header_edits;
@@ -58,6 +59,7 @@ pub(super) fn compile(
     let deliveries = identity
         .as_ref()
         .and_then(|identity| deliveries::all(file, identity, around, findings));
+    let door = door::door(file, relying_party.as_ref(), around, findings);
     if let Some(relying_party) = &relying_party {
         site::warn_of_hosts_without_sign_in(file, relying_party, findings);
     }
@@ -78,6 +80,7 @@ pub(super) fn compile(
         upstreams: upstreams?,
         routes: routes?,
         deliveries: deliveries?,
+        door: door?,
     })
 }
 

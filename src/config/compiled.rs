@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 pub use self::{
     delivery::{AppCredential, AppHost, Delivery, HeaderEdits, Live, PathPrefix},
     identity::{Identity, IdentityPreset},
-    server::{SecretSource, TlsFiles},
+    server::{Door, DoorLimits, HeaderSize, SecretSource, TlsFiles},
     upstream::{
         Balance, ClientCertificate, Ejection, HealthCheck, MAX_SERVERS, Question, Server,
         ServerPlace, Upstream, UpstreamProtocol, UpstreamTls,
@@ -53,6 +53,8 @@ pub struct Config {
     pub routes: Arc<RouteTable>,
     /// How the requests of each route are passed on; a route's `index` is its place here.
     pub deliveries: Vec<Delivery>,
+    /// How connections come in, and what they are held to.
+    pub door: Door,
 }
 
 /// How the pages look like the operator's own.

@@ -23,7 +23,7 @@ pub use self::{
         Pairing, PasskeyMethod, Preset, Session,
     },
     route::{AccessLevel, Allow, HttpMethod, LiveUntil, Route, Tolerated},
-    server::{Server, Tls},
+    server::{Limits, Server, Tls},
     site::{Mail, RelyingParty, Store},
     upstream::{Balance, Eject, Health, Upstream, UpstreamProtocol, UpstreamTls},
 };
@@ -31,7 +31,8 @@ pub use super::{
     at::At,
     table::Table,
     value::{
-        Colour, Count, Hold, Listen, Number, Period, SecretText, ServerAddress, Size, StoreUrl,
+        Cidr, Colour, Count, Hold, Lasting, Listen, Number, Period, SecretText, ServerAddress,
+        Size, StoreUrl,
     },
 };
 

@@ -3,9 +3,11 @@
 //! Each type says in one phrase what it accepts; the error, the schema and the reference all use it.
 
 mod address;
+mod cidr;
 mod colour;
 mod count;
 mod hold;
+mod lasting;
 mod number;
 mod period;
 mod secret;
@@ -22,9 +24,11 @@ use serde::{
 pub(super) use self::secret::SecretPlace;
 pub use self::{
     address::{Listen, ServerAddress, StoreUrl},
+    cidr::Cidr,
     colour::Colour,
     count::Count,
     hold::Hold,
+    lasting::Lasting,
     number::Number,
     period::Period,
     secret::SecretText,
@@ -102,5 +106,7 @@ written!(
     StoreUrl,
     SecretText,
     Hold,
-    Size
+    Size,
+    Cidr,
+    Lasting
 );

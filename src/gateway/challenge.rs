@@ -44,7 +44,7 @@ pub fn front_page(
     let front = facts.target.path() == "/" && facts.authority.host() == auth.host();
     match denial {
         Denial::NoRoute if front => Some(redirect("/.gatehouse/account")),
-        Denial::NoRoute | Denial::NotAllowed | Denial::Ambiguous => None,
+        Denial::NoRoute | Denial::NotAllowed | Denial::NoCertificate | Denial::Ambiguous => None,
     }
 }
 

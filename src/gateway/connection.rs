@@ -1,13 +1,16 @@
-//! Around each connection: a deadline for the next request's header, and an end when the gateway stops.
+//! Around each connection: whether it may come in and from where it comes, TLS, a deadline for the next
+//! request's header, and an end when the gateway stops.
 //!
-//! The proxy library limits the time between two reads, not the time for a whole header, and waits for ever
-//! for the first bytes of a connection that may be HTTP/2; a byte now and then would hold one open.
+//! The listeners are plain ones to the proxy library: it knows no PROXY protocol on those, no session tickets
+//! and no handshake deadline of less than a minute. It limits the time between two reads, not the time for a
+//! whole header, and waits for ever for the first bytes of a connection that may be HTTP/2.
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,50 +18,73 @@ use std::{
 use async_trait::async_trait;
 use pingora::{
     apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
-    protocols::{Stream, http::ServerSession, http::v2::server::H2Options},
+    protocols::{
+        GetSocketDigest as _, Stream, http::ServerSession, http::v2::server::H2Options, l4,
+    },
     proxy::HttpProxy,
     server::ShutdownWatch,
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{deadline, lifeline::Lifeline, proxy::Proxy};
-use crate::core::Core;
+use super::{
+    admission::{Admission, NetworkPlace},
+    arrival::{Arrival, Entrance},
+    deadline, http2,
+    lifeline::Lifeline,
+    meter::Metered,
+    proxy::Proxy,
+    proxy_header,
+    sparingly::Sparingly,
+    tls::Tls,
+};
+use crate::{
+    config::{Door as DoorConfig, DoorLimits},
+    core::Core,
+};
 
 /// Where connections come in.
 pub struct Door {
-    core: Arc<Core>,
-    proxy: Arc<HttpProxy<Proxy>>,
-    /// Turns true when patience with what is still open has run out.
-    cut: watch::Receiver<bool>,
-    /// Dropped with the last connection.
-    open: mpsc::Sender<Infallible>,
+    /// What its listeners are for.
+    pub entrance: Entrance,
+    /// Ends TLS, on listeners that speak it.
+    pub tls: Option<Arc<Tls>>,
+    /// What all doors share.
+    pub house: House,
 }
 
-impl Door {
-    /// A door to `proxy`.
-    pub const fn new(
-        core: Arc<Core>,
-        proxy: Arc<HttpProxy<Proxy>>,
-        cut: watch::Receiver<bool>,
-        open: mpsc::Sender<Infallible>,
-    ) -> Self {
-        Self {
-            core,
-            proxy,
-            cut,
-            open,
-        }
-    }
+/// What is behind every door.
+#[derive(Clone)]
+pub struct House {
+    /// The rest of the gateway.
+    pub core: Arc<Core>,
+    /// The proxy.
+    pub proxy: Arc<HttpProxy<Proxy>>,
+    /// How many are in.
+    pub admission: Arc<Admission>,
+    /// Turns true when patience with what is still open has run out.
+    pub cut: watch::Receiver<bool>,
+    /// Dropped with the last connection.
+    pub _open: mpsc::Sender<Infallible>,
+    /// Says of connections without their PROXY header.
+    pub headerless: Arc<Sparingly>,
+}
 
-    /// What pingora is told about connections.
-    pub fn options() -> HttpServerOptions {
-        let mut options = HttpServerOptions::default();
-        // HTTP/2 with prior knowledge on plain listeners, for something in front that ends TLS.
-        options.h2c = true;
-        options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION);
-        options.h2_idle_timeout = Some(IDLE);
-        options
-    }
+/// What pingora is told about connections.
+pub fn options(limits: &DoorLimits) -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    // HTTP/2 with prior knowledge on plain listeners, for something in front that ends TLS.
+    options.h2c = true;
+    options.keepalive_request_limit = Some(limits.requests_per_connection);
+    options.h2_idle_timeout = Some(limits.idle_timeout);
+    options
+}
+
+/// A connection that was let in.
+struct Entered {
+    stream: Stream,
+    arrival: Arrival,
+    /// Its place among those of its network; a trusted proxy needs none.
+    _place: Option<NetworkPlace>,
 }
 
 #[async_trait]
@@ -68,18 +94,32 @@ impl ServerApp for Door {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
+        let _place = self.house.admission.connection()?;
+        let config = self.house.core.snapshot();
+        let door = &config.config.door;
+        let mut cut = self.house.cut.clone();
+        let entered = tokio::select! {
+            biased;
+            entered = self.enter(stream, door) => entered?,
+            () = stopped(shutdown.clone()) => return None,
+            _ = cut.wait_for(|cut| *cut) => return None,
+        };
+        let (end, ending) = watch::channel(false);
         let connection = Arc::new(Connection {
-            core: self.core.clone(),
-            proxy: self.proxy.clone(),
-            deadline: Arc::new(HeaderDeadline::new(FIRST_HEADER)),
-            _open: self.open.clone(),
+            house: self.house.clone(),
+            arrival: Arc::new(entered.arrival),
+            limits: door.limits,
+            deadline: Arc::new(HeaderDeadline::new(door.limits.header_timeout)),
+            requests: AtomicU32::new(0),
+            end,
         });
-        let mut cut = self.cut.clone();
+        let deadline = connection.deadline.clone();
+        let stream = Metered::new(entered.stream, deadline, door.limits.header.bytes);
         tokio::select! {
             biased;
-            _ = connection.process_new(stream, shutdown) => {}
+            _ = connection.process_new(Box::new(stream), &ending) => {}
             () = connection.deadline.missed() => tracing::debug!("a connection brought no request in time"),
-            () = stopped_while_silent(shutdown.clone(), &connection.deadline) => {}
+            () = connection.ended_while_silent(shutdown.clone()) => {}
             _ = cut.wait_for(|cut| *cut) => {}
         }
         None
@@ -87,24 +127,125 @@ impl ServerApp for Door {
 
     /// The listeners are closed: connections that wait for a next request end.
     async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
+        self.house.proxy.http_cleanup().await;
     }
 }
 
-/// Ends when the gateway stops and the connection has not brought a single request yet.
-async fn stopped_while_silent(mut shutdown: ShutdownWatch, deadline: &HeaderDeadline) {
-    let stopping = shutdown.wait_for(|stopping| *stopping).await.is_ok();
-    if !(stopping && deadline.is_silent()) {
+impl Door {
+    /// Learns where a connection comes from, counts it, and makes the TLS handshake; `None` when it may not
+    /// come in.
+    async fn enter(&self, stream: Stream, door: &DoorConfig) -> Option<Entered> {
+        // The library boxes its own kind of stream; the concrete one is cheaper to put TLS on.
+        let mut stream: l4::stream::Stream = *stream.into_any().downcast().ok()?;
+        let other_end = other_end(&stream)?;
+        let mut peer = other_end;
+        if door.proxy_protocol.contain(other_end) {
+            peer = self
+                .proxied_from(&mut stream, door)
+                .await?
+                .unwrap_or(other_end);
+        }
+        let trusted = door.trusted_proxies.contain(peer);
+        // A proxy that did not say for whom it connects has all the connections of its clients.
+        let counted = !trusted && (peer != other_end || !door.proxy_protocol.contain(other_end));
+        let place = match counted {
+            true => Some(self.house.admission.connection_from(peer)?),
+            false => None,
+        };
+        let (stream, tls): (Stream, _) = match &self.tls {
+            None => (Box::new(stream), None),
+            Some(tls) => {
+                let handshake = tls.handshake(stream, self.house.core.clock.now());
+                match tokio::time::timeout(door.limits.handshake_timeout, handshake).await {
+                    Ok(Ok((stream, facts))) => (Box::new(stream), Some(facts)),
+                    Ok(Err(error)) => {
+                        tracing::debug!(cause = error.etype().as_str(), "a TLS handshake failed");
+                        return None;
+                    }
+                    Err(_) => {
+                        tracing::debug!("a TLS handshake took too long");
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(Entered {
+            stream,
+            arrival: Arrival {
+                entrance: self.entrance,
+                peer,
+                trusted,
+                tls,
+            },
+            _place: place,
+        })
+    }
+
+    /// Where a proxy says that a connection comes from; `None` outside when it does not say so in time.
+    async fn proxied_from(
+        &self,
+        stream: &mut l4::stream::Stream,
+        door: &DoorConfig,
+    ) -> Option<Option<IpAddr>> {
+        let header = proxy_header::read(stream);
+        let problem = match tokio::time::timeout(door.limits.header_timeout, header).await {
+            Ok(Ok(source)) => return Some(source.map(|source| source.to_canonical())),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it brought no PROXY header in time".to_owned(),
+        };
+        if let Some(silenced) = self.house.headerless.due() {
+            tracing::warn!(
+                problem,
+                silenced,
+                "a connection from server.proxy_protocol was closed"
+            );
+        }
+        None
+    }
+}
+
+fn other_end(stream: &l4::stream::Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    let address = digest.peer_addr()?.as_inet()?;
+    Some(address.ip().to_canonical())
+}
+
+async fn stopped(mut shutdown: ShutdownWatch) {
+    // An error says that nothing will stop the gateway any more.
+    if shutdown.wait_for(|stopping| *stopping).await.is_err() {
         std::future::pending().await
     }
 }
 
 /// One connection. HTTP/2 hands its streams to tasks of their own, which hold it too.
 struct Connection {
-    core: Arc<Core>,
-    proxy: Arc<HttpProxy<Proxy>>,
+    house: House,
+    arrival: Arc<Arrival>,
+    limits: DoorLimits,
     deadline: Arc<HeaderDeadline>,
-    _open: mpsc::Sender<Infallible>,
+    /// Begun on HTTP/2, where the library counts none.
+    requests: AtomicU32,
+    /// Asks the client politely to go: on HTTP/2 by GOAWAY.
+    end: watch::Sender<bool>,
+}
+
+impl Connection {
+    /// Passes on that the gateway stops, and ends at once when the connection has not brought a single
+    /// request by then.
+    async fn ended_while_silent(&self, shutdown: ShutdownWatch) {
+        stopped(shutdown).await;
+        self.end.send_replace(true);
+        if !self.deadline.is_silent() {
+            std::future::pending().await
+        }
+    }
+
+    fn count_request(&self) {
+        let begun = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if begun == self.limits.requests_per_connection {
+            self.end.send_replace(true);
+        }
+    }
 }
 
 #[async_trait]
@@ -114,29 +255,32 @@ impl HttpServerApp for Connection {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if session.is_http2() {
+        let http2 = session.is_http2();
+        if http2 {
             // Its header is here already; from now on the library's idle timeout holds.
             self.deadline.meet();
+            self.count_request();
         } else {
             // The proxy hands this back as soon as the header is read.
             session.set_connection_user_context(Some(Box::new(self.deadline.clone())));
         }
-        let exchange = deadline::run(self.proxy.process_new_http(session, shutdown));
-        let reused = Lifeline::run(&self.core, exchange).await;
+        let exchange = deadline::run(self.house.proxy.process_new_http(session, shutdown));
+        let exchange = self.arrival.clone().run(exchange);
+        let reused = Lifeline::run(&self.house.core, exchange).await;
         let reused = reused.flatten().flatten();
         if reused.is_some() {
-            self.deadline.restart(IDLE + FIRST_HEADER);
+            self.deadline
+                .restart(self.limits.idle_timeout + self.limits.header_timeout);
         }
         reused
     }
 
-    /// None of ours: the library's defaults are bounded, and options made from scratch would not be.
     fn h2_options(&self) -> Option<H2Options> {
-        None
+        Some(http2::options(self.limits.header))
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.proxy.server_options.as_ref()
+        self.house.proxy.server_options.as_ref()
     }
 }
 
@@ -147,6 +291,9 @@ pub struct HeaderDeadline {
     /// Milliseconds after `opened`, or [`MET`].
     due: AtomicU64,
     silent: std::sync::atomic::AtomicBool,
+    restarts: AtomicU32,
+    /// For a first header; how long to sleep while none is due.
+    patience: Duration,
 }
 
 const MET: u64 = u64::MAX;
@@ -157,6 +304,8 @@ impl HeaderDeadline {
             opened: Instant::now(),
             due: AtomicU64::new(milliseconds(patience)),
             silent: true.into(),
+            restarts: AtomicU32::new(0),
+            patience,
         }
     }
 
@@ -167,10 +316,17 @@ impl HeaderDeadline {
     }
 
     fn restart(&self, patience: Duration) {
+        self.restarts.fetch_add(1, Ordering::AcqRel);
         self.due.store(
             milliseconds(self.opened.elapsed() + patience),
             Ordering::Release,
         );
+    }
+
+    /// Which header of the connection is waited for, if one is.
+    pub fn header_waited_for(&self) -> Option<u32> {
+        let waiting = self.due.load(Ordering::Acquire) != MET;
+        waiting.then(|| self.restarts.load(Ordering::Acquire))
     }
 
     fn is_silent(&self) -> bool {
@@ -187,7 +343,7 @@ impl HeaderDeadline {
     /// How long to wait before looking again; `None` when the header is overdue.
     fn wait(&self, now: u64) -> Option<Duration> {
         match self.due.load(Ordering::Acquire) {
-            MET => Some(FIRST_HEADER),
+            MET => Some(self.patience),
             due if due <= now => None,
             due => Some(Duration::from_millis(due - now)),
         }
@@ -198,13 +354,6 @@ fn milliseconds(duration: Duration) -> u64 {
     // Below `MET`, also after 584 million years.
     u64::try_from(duration.as_millis()).map_or(MET - 1, |milliseconds| milliseconds.min(MET - 1))
 }
-
-/// From the start of a connection to the end of its first header.
-const FIRST_HEADER: Duration = Duration::from_secs(20);
-/// Between two requests.
-pub const IDLE: Duration = Duration::from_secs(60);
-/// Frees what a connection has gathered in memory, and lets a load balancer in front spread anew.
-const REQUESTS_PER_CONNECTION: u32 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -220,7 +369,9 @@ mod tests {
         deadline.meet();
         assert!(deadline.wait(u64::MAX).is_some());
         assert!(!deadline.is_silent());
+        assert_eq!(deadline.header_waited_for(), None);
         deadline.restart(Duration::ZERO);
+        assert_eq!(deadline.header_waited_for(), Some(1));
         assert_eq!(deadline.wait(60_000), None);
     }
 }

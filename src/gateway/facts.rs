@@ -8,7 +8,10 @@ use std::borrow::Cow;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::authority::Authority;
-use crate::policy::target::{Target, TargetError};
+use crate::{
+    config::HeaderSize,
+    policy::target::{Target, TargetError},
+};
 
 /// A request as it was received, without the proxy's own types.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ pub struct Wire<'a> {
     pub headers: &'a HeaderMap,
     /// Of HTTP/1: the whole header section as sent.
     pub head: Option<&'a [u8]>,
+    /// How large all of it may be.
+    pub size: HeaderSize,
 }
 
 /// What the rest of the gateway knows of a request.
@@ -51,6 +56,9 @@ pub enum Fault {
     /// No host, several, one that is none, or two that disagree.
     #[error("{0}")]
     Host(&'static str),
+    /// A trusted proxy says something that has no reading, or two.
+    #[error("{0}")]
+    Forwarded(&'static str),
     /// The target could be read in two ways.
     #[error("{0}")]
     Target(#[from] TargetError),
@@ -84,7 +92,9 @@ impl Fault {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Framing(_) | Self::Host(_) | Self::Target(_) => StatusCode::BAD_REQUEST,
+            Self::Framing(_) | Self::Host(_) | Self::Forwarded(_) | Self::Target(_) => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 }
@@ -100,14 +110,11 @@ fn check_size(wire: &Wire<'_>) -> Result<(), Fault> {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if fields > MAX_FIELDS || bytes + wire.target.len() > MAX_BYTES {
+    if fields > wire.size.fields || bytes + wire.target.len() > wire.size.bytes {
         return Err(Fault::TooLarge);
     }
     Ok(())
 }
-
-const MAX_FIELDS: usize = 100;
-const MAX_BYTES: usize = 64 * 1024;
 
 /// TRACE echoes cookies to scripts, TRACK is its name on old servers, and CONNECT asks for a tunnel.
 fn check_method(method: &Method) -> Result<(), Fault> {
@@ -232,6 +239,11 @@ mod tests {
 
     use super::*;
 
+    const SIZE: HeaderSize = HeaderSize {
+        bytes: 64 * 1024,
+        fields: 100,
+    };
+
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in fields {
@@ -250,6 +262,7 @@ mod tests {
             authority: None,
             headers: &headers(fields),
             head: None,
+            size: SIZE,
         })
     }
 
@@ -309,6 +322,7 @@ mod tests {
                 authority,
                 headers: &headers(fields),
                 head: None,
+                size: SIZE,
             });
             assert_eq!(read.is_ok(), accepted, "{authority:?} {fields:?}");
         }
@@ -368,14 +382,18 @@ mod tests {
 
     #[test]
     fn a_long_header_is_refused_but_many_cookie_crumbs_are_one_field() {
-        let long = "x".repeat(MAX_BYTES);
+        let long = "x".repeat(SIZE.bytes);
         assert_eq!(
             read("GET", "/", &[("host", "a"), ("x", &long)]),
             Err(Fault::TooLarge)
         );
-        let many = [vec![("host", "a")], vec![("x", "y"); MAX_FIELDS]].concat();
+        let many = [vec![("host", "a")], vec![("x", "y"); SIZE.fields]].concat();
         assert_eq!(read("GET", "/", &many), Err(Fault::TooLarge));
-        let crumbs = [vec![("host", "a")], vec![("cookie", "a=b"); 2 * MAX_FIELDS]].concat();
+        let crumbs = [
+            vec![("host", "a")],
+            vec![("cookie", "a=b"); 2 * SIZE.fields],
+        ]
+        .concat();
         assert!(read("GET", "/", &crumbs).is_ok());
     }
 
@@ -398,6 +416,7 @@ mod tests {
                 authority: authority.as_deref(),
                 headers: &headers,
                 head: Some(&head),
+                size: SIZE,
             });
             let _ = origin_form(&target, &Authority::parse(b"a").unwrap());
         }

@@ -2,42 +2,56 @@
 //!
 //! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, the policy decides,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
-//! answer it here, [`rewriting`] and [`response`] see every answer out. [`connection`] and [`tls`] are about
-//! connections; [`lifeline`] ends what outlives its session or stands still, [`tenure`] says how long that is,
-//! [`deadline`] ends what takes too long, [`upload`] measures what comes in; [`peers`] and [`health`] are about
-//! the servers of upstreams.
+//! answer it here, [`rewriting`] and [`response`] see every answer out. [`connection`] lets connections in, with
+//! [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of theirs, [`meter`] and
+//! [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands still, [`tenure`] says
+//! how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes in; [`peers`] and
+//! [`health`] are about the servers of upstreams.
 
+mod admission;
 mod app_path;
 mod app_sign_out;
+mod arrival;
 mod asker;
 mod authority;
+mod certificates;
 mod challenge;
+mod client_certificate;
 mod connection;
 mod cookies;
 mod deadline;
 mod event_stream;
 mod facts;
 mod failure;
+mod forwarded;
 mod forwarding;
 mod health;
+mod http2;
 mod introduction;
 mod lifeline;
+mod meter;
 mod own_pages;
 mod passage;
 mod peers;
 mod proxy;
+mod proxy_header;
+mod redirect;
 mod refusal;
 mod response;
 mod rewriting;
+mod sparingly;
+mod strict_transport;
 mod tenure;
 mod tls;
+mod tls_watch;
 mod upload;
 
-use std::{net::TcpListener, os::fd::IntoRawFd, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, net::TcpListener, os::fd::IntoRawFd, path::Path, sync::Arc, time::Duration,
+};
 
 use axum::Router;
 use pingora::{
-    listeners::tls::TlsSettings,
     proxy::http_proxy,
     server::{Fds, ListenFds, configuration::ServerConf},
     services::{Service as _, listening::Service},
@@ -48,9 +62,12 @@ use tokio::{
 };
 
 use self::{
-    connection::Door,
+    admission::Admission,
+    arrival::Entrance,
+    certificates::TlsError,
+    connection::{Door, House},
     proxy::Proxy,
-    tls::{Certificates, TlsError},
+    tls::Tls,
 };
 use crate::{
     config::{Config, TlsFiles},
@@ -59,14 +76,32 @@ use crate::{
 
 /// Listeners that serve.
 pub struct Gateway {
-    service: JoinHandle<()>,
+    services: Vec<JoinHandle<()>>,
     shutdown: watch::Sender<bool>,
     cut: watch::Sender<bool>,
     /// Ends when the last connection has.
-    connections: mpsc::Receiver<std::convert::Infallible>,
-    certificates: Option<Arc<Certificates>>,
+    connections: mpsc::Receiver<Infallible>,
+    tls: Option<Arc<Tls>>,
     /// Asks servers whether they are well, until this is dropped.
     _health: JoinSet<()>,
+}
+
+/// Listeners that are bound already.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// For requests.
+    pub serving: Vec<TcpListener>,
+    /// For leading to HTTPS.
+    pub redirecting: Vec<TcpListener>,
+}
+
+impl From<Vec<TcpListener>> for Listeners {
+    fn from(serving: Vec<TcpListener>) -> Self {
+        Self {
+            serving,
+            redirecting: Vec::new(),
+        }
+    }
 }
 
 /// Why the gateway could not start.
@@ -100,51 +135,87 @@ impl Gateway {
     pub async fn start(
         core: Arc<Core>,
         pages: Router,
-        listeners: Vec<TcpListener>,
+        listeners: impl Into<Listeners>,
     ) -> Result<Self, GatewayError> {
         check_authorities()?;
+        let listeners = listeners.into();
         let snapshot = core.snapshot();
-        let certificates = match snapshot.config.tls.as_slice() {
+        let config = &snapshot.config;
+        let authorities = &config.door.client_ca;
+        let tls = match config.tls.as_slice() {
             [] => None,
-            files => Some(Arc::new(Certificates::load(files)?)),
+            files => Some(Arc::new(Tls::load(files, authorities.clone())?)),
         };
 
+        let admission = Arc::new(Admission::new(&config.door.limits));
         let mut proxy = http_proxy(
-            &Arc::new(upstream_limits(&snapshot.config)),
-            Proxy::new(Arc::clone(&core), pages),
+            &Arc::new(upstream_limits(config)),
+            Proxy::new(Arc::clone(&core), pages, Arc::clone(&admission)),
         );
-        proxy.server_options = Some(Door::options());
+        proxy.server_options = Some(connection::options(&config.door.limits));
         let mut health = JoinSet::new();
         health.spawn(health::watch(Arc::clone(&core)));
         let (shutdown, stopping) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
         let (open, connections) = mpsc::channel(1);
-        let mut service = Service::new(
-            "gateway".to_owned(),
-            Door::new(core, Arc::new(proxy), cutting, open),
-        );
-        let bound = offer(&mut service, listeners, certificates.as_ref())?;
-        let service =
-            tokio::spawn(async move { service.start_service(Some(bound), stopping, 1).await });
+        let house = House {
+            core: Arc::clone(&core),
+            proxy: Arc::new(proxy),
+            admission,
+            cut: cutting,
+            _open: open,
+            headerless: Arc::default(),
+        };
+        let port = port(&listeners.serving);
+        let mut services = Vec::new();
+        for (listeners, entrance, tls) in [
+            (listeners.serving, Entrance::Serving, tls.clone()),
+            (listeners.redirecting, Entrance::Redirecting { port }, None),
+        ] {
+            // A service without listeners would end at once, and with it the waiting connections of all.
+            if listeners.is_empty() {
+                continue;
+            }
+            let mut service = Service::new(
+                "gateway".to_owned(),
+                Door {
+                    entrance,
+                    tls,
+                    house: house.clone(),
+                },
+            );
+            let bound = offer(&mut service, listeners)?;
+            let stopping = stopping.clone();
+            services.push(tokio::spawn(async move {
+                service.start_service(Some(bound), stopping, 1).await;
+            }));
+        }
+        if let Some(tls) = &tls {
+            let watch = tls_watch::run(
+                tls.clone(),
+                config.tls.clone(),
+                authorities.clone(),
+                core.clock.clone(),
+            );
+            services.push(tokio::spawn(until_stopped(stopping, watch)));
+        }
         Ok(Self {
-            service,
+            services,
             shutdown,
             cut,
             connections,
-            certificates,
+            tls,
             _health: health,
         })
     }
 
-    /// Replaces the certificates; connections that are open keep theirs. Without effect on a gateway that
-    /// was started without any.
+    /// Replaces the certificates, and reads the authorities of client certificates anew; connections that are
+    /// open keep theirs. Without effect on a gateway that was started without any.
     ///
     /// # Errors
     /// When one cannot be used; then the old ones stay.
     pub fn reload_certificates(&self, files: &[TlsFiles]) -> Result<(), TlsError> {
-        self.certificates
-            .as_ref()
-            .map_or(Ok(()), |certificates| certificates.reload(files))
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload(files))
     }
 
     /// Stops accepting and lets requests in flight end; what is still open after `patience` is cut. Returns
@@ -160,31 +231,25 @@ impl Gateway {
             // A handshake under way is no request; it is not waited for longer than this.
             let _ = tokio::time::timeout(AFTER_THE_CUT, self.connections.recv()).await;
         }
-        self.service.abort();
+        for service in self.services {
+            service.abort();
+        }
     }
 }
 
 const AFTER_THE_CUT: Duration = Duration::from_secs(1);
 
 /// Gives the listeners to the service under their own addresses, so that it takes them instead of binding.
+/// All are plain ones to it; TLS begins behind the [`Door`].
 fn offer(
     service: &mut Service<Door>,
     listeners: Vec<TcpListener>,
-    certificates: Option<&Arc<Certificates>>,
 ) -> Result<ListenFds, GatewayError> {
     let mut bound = Fds::new();
     for listener in listeners {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?.to_string();
-        match certificates {
-            Some(certificates) => {
-                let mut settings = TlsSettings::intermediate("", "")?;
-                settings.set_cert_resolver(certificates.clone());
-                settings.enable_h2();
-                service.add_tls_with_settings(&address, None, settings);
-            }
-            None => service.add_tcp(&address),
-        }
+        service.add_tcp(&address);
         bound.add(address, listener.into_raw_fd());
     }
     Ok(Arc::new(bound.into()))
@@ -203,6 +268,24 @@ fn upstream_limits(config: &Config) -> ServerConf {
         // How often a request is tried is for `Forwarding` to say; it never comes near this.
         max_retries: 1024,
         ..ServerConf::default()
+    }
+}
+
+/// The port of the first listener.
+fn port(listeners: &[TcpListener]) -> u16 {
+    let first = listeners.first();
+    first
+        .and_then(|listener| listener.local_addr().ok())
+        .map_or(HTTPS, |address| address.port())
+}
+
+const HTTPS: u16 = 443;
+
+async fn until_stopped(mut stopping: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        // An error says that the gateway is gone.
+        _ = stopping.wait_for(|stopping| *stopping) => {}
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Answer {
     Events(Response<Body>),
 }
 
-/// Runs the page that a request names.
+/// Runs the page that a request names, if its body is there within `patience`.
 ///
 /// # Errors
 /// The refusal to answer with instead.
@@ -29,12 +29,13 @@ pub async fn call(
     session: &mut Session,
     facts: &RequestFacts,
     caller: Caller,
+    patience: Duration,
 ) -> Result<Answer, Refusal> {
     let request_id = caller.request_id;
     let mut request = Request::builder()
         .method(facts.method.clone())
         .uri(facts.target.path_and_query())
-        .body(Body::from(body(session).await?))
+        .body(Body::from(body(session, patience).await?))
         .map_err(|_| Refusal::broken_off())?;
     request
         .headers_mut()
@@ -66,7 +67,7 @@ pub async fn call(
 }
 
 /// The request's body, whole. Own pages take forms and WebAuthn answers; none comes near the limit.
-async fn body(session: &mut Session) -> Result<Bytes, Refusal> {
+async fn body(session: &mut Session, patience: Duration) -> Result<Bytes, Refusal> {
     if session.is_body_empty() {
         return Ok(Bytes::new());
     }
@@ -83,7 +84,7 @@ async fn body(session: &mut Session) -> Result<Bytes, Refusal> {
             .map_err(|_| Refusal::broken_off())?;
         session.set_keepalive(keepalive);
     }
-    match tokio::time::timeout(BODY_DEADLINE, read(session)).await {
+    match tokio::time::timeout(patience.min(BODY_DEADLINE), read(session)).await {
         Ok(body) => body,
         Err(_) => Err(Refusal::body_too_slow()),
     }

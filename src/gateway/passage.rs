@@ -7,11 +7,14 @@ use std::{
 };
 
 use http::{HeaderValue, Method};
-use pingora::{Error, ErrorType};
+use pingora::{Error, ErrorType, http::RequestHeader};
 
 use super::{
+    admission::Place,
+    arrival::Arrival,
     asker::Asker,
     facts::RequestFacts,
+    forwarded::Believed,
     forwarding::Forwarding,
     lifeline::{Lifeline, Patience, Watched},
     tenure::Tenure,
@@ -22,6 +25,7 @@ use crate::{
     core::Core,
     id::RequestId,
     network::Network,
+    policy::certificate::CertificateName,
     session::Visit,
     snapshot::Snapshot,
     telemetry::access::{AccessRecord, Outcome, SessionKind},
@@ -36,9 +40,9 @@ pub struct Passage {
     pub began: Instant,
     /// The configuration it began under, used to its end.
     pub snapshot: Arc<Snapshot>,
-    /// The other end of the connection.
+    /// The other end of the connection, or whom a trusted proxy names.
     pub client: IpAddr,
-    /// Whether the connection is TLS.
+    /// Whether it came over TLS: on this connection, or to a trusted proxy that says so.
     pub tls: bool,
     /// What is asking.
     pub asker: Asker,
@@ -56,6 +60,14 @@ pub struct Passage {
     pub uploaded: upload::Count,
     /// How many provisional answers came before the final one.
     pub provisional: u32,
+    /// How its connection came in.
+    pub arrival: Arc<Arrival>,
+    /// What a trusted proxy said of it, if it came from one.
+    pub believed: Option<Believed>,
+    /// The name on the client's certificate by which it passes.
+    pub certified: Option<CertificateName>,
+    /// Its place among the requests in flight.
+    pub place: Option<Place>,
 }
 
 impl Passage {
@@ -75,6 +87,10 @@ impl Passage {
             lifeline: Lifeline::present(),
             uploaded: upload::Count::default(),
             provisional: 0,
+            arrival: Arrival::of_this_task(),
+            believed: None,
+            certified: None,
+            place: None,
         }
     }
 
@@ -90,7 +106,7 @@ impl Passage {
 
     /// The longest silence within its body.
     pub fn upload_silence(&self) -> Option<Duration> {
-        Some(upload::silence(self.delivery()))
+        Some(upload::silence(self.delivery(), self.config()))
     }
 
     /// Has it watched over if it lasts: as long as `tenure` says, and no longer still than `patience`.
@@ -135,10 +151,27 @@ impl Passage {
             .assertion(visit, issuer.as_str(), facts.authority.host())
     }
 
-    /// Whether people reach this host over TLS: on this connection, or before something in front that ends
-    /// it, as the configured origin says.
+    /// Whether people reach this host over TLS: as a trusted proxy says, or else on this connection, or before
+    /// something in front that ends it, as the configured origin says.
     pub fn is_secure(&self, host: &str) -> bool {
+        if let Some(secure) = self.believed.as_ref().and_then(|believed| believed.secure) {
+            return secure;
+        }
         self.tls || self.config().relying_party.is_reached_securely(host)
+    }
+
+    /// Tells an upstream of the machine that asks, and of the proxies that the request came by.
+    ///
+    /// # Errors
+    /// None in practice: a certificate's name and a list of addresses are headers.
+    pub fn introduce(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        if let Some(name) = &self.certified {
+            request.insert_header("X-Gatehouse-Certificate", name.as_str())?;
+        }
+        match &self.believed {
+            Some(believed) => request.insert_header("X-Forwarded-For", &believed.chain),
+            None => Ok(()),
+        }
     }
 
     /// What an own page learns.
@@ -148,6 +181,7 @@ impl Passage {
             request_id: self.request_id,
             client: self.client,
             host: facts.authority.host().to_owned(),
+            certificate: self.arrival.certificate(),
         }
     }
 

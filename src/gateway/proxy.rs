@@ -15,21 +15,26 @@ use pingora::{
 };
 
 use super::{
+    admission::Admission,
     app_sign_out,
+    arrival::Entrance,
     asker::Asker,
     challenge,
-    connection::{HeaderDeadline, IDLE},
+    connection::HeaderDeadline,
     cookies, deadline, event_stream,
-    facts::{RequestFacts, Wire},
-    failure,
+    facts::{Fault, RequestFacts, Wire},
+    failure, forwarded,
     forwarding::{Asked, Forwarding},
     introduction::{Introduction, is_websocket},
     lifeline::Patience,
     own_pages,
     passage::Passage,
     peers::PeerCache,
+    redirect,
     refusal::Refusal,
     response,
+    sparingly::Sparingly,
+    strict_transport,
     tenure::Tenure,
     upload,
 };
@@ -45,6 +50,9 @@ pub struct Proxy {
     core: Arc<Core>,
     pages: Router,
     peers: PeerCache,
+    admission: Arc<Admission>,
+    /// Says of proxies that cannot be understood.
+    unreadable: Sparingly,
 }
 
 /// What to do with a request.
@@ -56,11 +64,13 @@ enum Verdict {
 
 impl Proxy {
     /// A gateway with these own pages.
-    pub fn new(core: Arc<Core>, pages: Router) -> Self {
+    pub fn new(core: Arc<Core>, pages: Router, admission: Arc<Admission>) -> Self {
         Self {
             core,
             pages,
             peers: PeerCache::default(),
+            admission,
+            unreadable: Sparingly::default(),
         }
     }
 
@@ -71,7 +81,14 @@ impl Proxy {
         passage: &mut Passage,
     ) -> pingora::Result<Verdict> {
         observe(session, passage);
-        let facts = match read_facts(session) {
+        passage.place = self.admission.request();
+        if passage.place.is_none() {
+            passage.outcome = Outcome::Overloaded;
+            return Ok(refuse(&Refusal::overloaded(), passage));
+        }
+        let facts = match read_facts(session, passage)
+            .and_then(|facts| self.believe(session, passage, facts))
+        {
             Ok(facts) => Arc::new(facts),
             Err(fault) => {
                 // Where this request ends may be in doubt, so nothing after it is read.
@@ -81,6 +98,9 @@ impl Proxy {
             }
         };
         passage.facts = Some(facts.clone());
+        if let Some(verdict) = elsewhere(passage, &facts) {
+            return Ok(verdict);
+        }
         if let Some(joined) = cookies::join_crumbs(&session.req_header().headers) {
             session.req_header_mut().insert_header("Cookie", joined)?;
         }
@@ -96,6 +116,33 @@ impl Proxy {
         Ok(self.decide(session, passage, facts))
     }
 
+    /// Takes a trusted proxy's word for where the request comes from.
+    fn believe(
+        &self,
+        session: &Session,
+        passage: &mut Passage,
+        mut facts: RequestFacts,
+    ) -> Result<RequestFacts, Fault> {
+        if !passage.arrival.trusted {
+            return Ok(facts);
+        }
+        let headers = &session.req_header().headers;
+        let trusted = &passage.snapshot.config.door.trusted_proxies;
+        let believed = forwarded::read(headers, passage.client, trusted).inspect_err(|fault| {
+            if let Some(silenced) = self.unreadable.due() {
+                let (proxy, problem) = (passage.client, fault.to_string());
+                tracing::warn!(%proxy, problem, silenced, "what a trusted proxy says cannot be believed");
+            }
+        })?;
+        passage.client = believed.client;
+        passage.tls = believed.secure.unwrap_or(passage.tls);
+        if let Some(host) = &believed.host {
+            facts.authority = host.clone();
+        }
+        passage.believed = Some(believed);
+        Ok(facts)
+    }
+
     fn decide(
         &self,
         session: &Session,
@@ -109,11 +156,17 @@ impl Proxy {
             target: &facts.target,
             session: passage.visit.as_ref().map(Visit::for_policy),
             now: self.core.clock.now(),
+            certificate: passage.arrival.tls.as_ref().map_or(&[], |tls| &tls.client),
         };
         let decision = decide(&snapshot.config.routes, &request);
         passage.outcome = outcome(&decision);
         match decision {
             Decision::Forward(permit) => {
+                passage.certified = permit
+                    .route()
+                    .certificates
+                    .passed_by(request.certificate)
+                    .cloned();
                 if let Some(refusal) = upload::refusal_for(session, &permit, &snapshot) {
                     return refuse(&refusal, passage);
                 }
@@ -130,7 +183,13 @@ impl Proxy {
                     }
                     Err(no_way) => return refuse(&failure::no_way(no_way), passage),
                 }
-                let tenure = Tenure::of_route(&permit, &snapshot, &facts, passage.visit.as_ref());
+                let tenure = Tenure::of_route(
+                    &permit,
+                    &snapshot,
+                    &facts,
+                    passage.visit.as_ref(),
+                    &passage.arrival,
+                );
                 passage.watch(tenure, upload::patience(session, &permit, &snapshot));
                 Verdict::Forward
             }
@@ -157,7 +216,8 @@ impl Proxy {
         facts: &RequestFacts,
     ) -> own_pages::Answer {
         let caller = passage.caller(facts);
-        match own_pages::call(self.pages.clone(), session, facts, caller).await {
+        let patience = passage.config().door.limits.stall_timeout;
+        match own_pages::call(self.pages.clone(), session, facts, caller, patience).await {
             Ok(answer) => answer,
             Err(refusal) => own_pages::Answer::Whole(refusal_answer(&refusal, passage)),
         }
@@ -192,14 +252,16 @@ impl ProxyHttp for Proxy {
     async fn early_request_filter(
         &self,
         session: &mut Session,
-        _passage: &mut Passage,
+        passage: &mut Passage,
     ) -> pingora::Result<()> {
-        session.set_write_timeout(Some(CLIENT_SILENCE));
+        let limits = &passage.config().door.limits;
+        session.set_read_timeout(Some(limits.stall_timeout));
+        session.set_write_timeout(Some(limits.stall_timeout));
         session.set_total_drain_timeout(Some(DRAIN));
         // Without these the library keeps an idle connection for ever, and answers a request whose
         // successor is already on the wire with an error.
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(IDLE.as_secs()));
+            session.set_keepalive(Some(limits.idle_timeout.as_secs()));
         }
         session.set_pipelining_enabled(true);
         Ok(())
@@ -268,6 +330,7 @@ impl ProxyHttp for Proxy {
             request_id: passage.request_id,
         }
         .write(request)
+        .and_then(|()| passage.introduce(request))
         .map_err(Error::into_in)
     }
 
@@ -337,6 +400,7 @@ impl ProxyHttp for Proxy {
         }
         passage.lifeline.note_answer();
         if switching {
+            passage.place = None;
             // A WebSocket may be silent for as long as its two ends like.
             session.set_read_timeout(None);
             session.set_write_timeout(None);
@@ -344,7 +408,8 @@ impl ProxyHttp for Proxy {
         response::drop_planted_cookies(head)?;
         response::settle(head, passage)?;
         app_sign_out::follow(&self.core, passage, &session.req_header().headers, head).await?;
-        response::sign(head, passage.request_id, passage.renewed_cookie())
+        response::sign(head, passage.request_id, passage.renewed_cookie())?;
+        strict_transport::say(head, passage)
     }
 
     async fn fail_to_proxy(
@@ -404,17 +469,29 @@ impl ProxyHttp for Proxy {
 
 /// Who is at the other end, and what kind of asker it is.
 fn observe(session: &Session, passage: &mut Passage) {
-    if let Some(address) = session.client_addr().and_then(|address| address.as_inet()) {
-        passage.client = address.ip().to_canonical();
-    }
-    passage.tls = session
-        .digest()
-        .is_some_and(|digest| digest.ssl_digest.is_some());
+    passage.client = passage.arrival.peer;
+    passage.tls = passage.arrival.tls.is_some();
     let request = session.req_header();
     passage.asker = Asker::of(&request.method, &request.headers);
 }
 
-fn read_facts(session: &Session) -> Result<RequestFacts, super::facts::Fault> {
+/// The answer to a request that came in at the wrong door.
+fn elsewhere(passage: &mut Passage, facts: &RequestFacts) -> Option<Verdict> {
+    if let Entrance::Redirecting { port } = passage.arrival.entrance {
+        passage.outcome = Outcome::Redirected;
+        return Some(match redirect::answer(facts, passage.config(), port) {
+            Some(response) => Verdict::Answer(response),
+            None => refuse(&Refusal::misdirected(), passage),
+        });
+    }
+    if passage.arrival.is_for(facts.authority.host()) {
+        return None;
+    }
+    passage.outcome = Outcome::Misdirected;
+    Some(refuse(&Refusal::misdirected(), passage))
+}
+
+fn read_facts(session: &Session, passage: &Passage) -> Result<RequestFacts, Fault> {
     let request = session.req_header();
     let head = session
         .as_http1()
@@ -425,6 +502,7 @@ fn read_facts(session: &Session) -> Result<RequestFacts, super::facts::Fault> {
         authority: request.uri.authority().map(http::uri::Authority::as_str),
         headers: &request.headers,
         head: head.as_deref(),
+        size: passage.config().door.limits.header,
     })
 }
 
@@ -438,6 +516,7 @@ const fn outcome(decision: &Decision<'_>) -> Outcome {
         Decision::Deny(Denial::NoRoute) => Outcome::NoRoute,
         Decision::Deny(Denial::NotAllowed) => Outcome::NotAllowed,
         Decision::Deny(Denial::Ambiguous) => Outcome::Ambiguous,
+        Decision::Deny(Denial::NoCertificate) => Outcome::NoCertificate,
     }
 }
 
@@ -475,6 +554,7 @@ async fn answer(
         head.set_content_length(body.len())?;
     }
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
+    strict_transport::say(&mut head, passage)?;
     session.write_response_header(Box::new(head), false).await?;
     session.write_response_body(Some(body), true).await
 }
@@ -492,10 +572,9 @@ async fn answer_with_events(
     let (parts, events) = response.into_parts();
     let mut head = ResponseHeader::from(parts);
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
+    strict_transport::say(&mut head, passage)?;
     event_stream::write(session, head, events).await
 }
 
-/// A client that takes nothing for so long is gone.
-const CLIENT_SILENCE: Duration = Duration::from_secs(60);
 /// For what is left of a request's body when its answer is out.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -97,7 +97,33 @@ impl Refusal {
                 "This request cannot be served",
                 "The address can be read in more than one way, so it was not passed on.",
             ),
+            Denial::NoCertificate => Self::plain(
+                StatusCode::FORBIDDEN,
+                "no_client_certificate",
+                "Open to known machines alone",
+                "This address asks for a client certificate that it knows. The connection bears none.",
+            ),
         }
+    }
+
+    /// The connection is for another host, or nobody serves this one here (RFC 9110 §15.5.20).
+    pub const fn misdirected() -> Self {
+        Self::plain(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected",
+            "This address is served elsewhere",
+            "The request came over a connection that is not for this host. Please try again.",
+        )
+    }
+
+    /// More requests are in flight than the gateway takes.
+    pub const fn overloaded() -> Self {
+        Self::plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "Too many requests at once",
+            "This site is very busy right now. Please try again in a moment.",
+        )
     }
 
     /// An own page takes no body so long.

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use super::facts::RequestFacts;
+use super::{arrival::Arrival, facts::RequestFacts};
 use crate::{
     clock::Timestamp,
     config::{Live, SessionLimits},
     policy::{
+        certificate::CertificateName,
         decision::{Challenge, Decision, Permit, Request, decide},
         route::Access,
     },
@@ -28,6 +29,7 @@ enum Asked {
     /// For something behind a route.
     Route {
         facts: Arc<RequestFacts>,
+        certificate: Arc<[CertificateName]>,
         live: Live,
     },
 }
@@ -58,6 +60,7 @@ impl Tenure {
         snapshot: &Arc<Snapshot>,
         facts: &Arc<RequestFacts>,
         visit: Option<&Visit>,
+        arrival: &Arrival,
     ) -> Option<Self> {
         match permit.access() {
             Access::Public => None,
@@ -65,6 +68,7 @@ impl Tenure {
                 visit: visit?.clone(),
                 asked: Asked::Route {
                     facts: Arc::clone(facts),
+                    certificate: arrival.certificate(),
                     live: snapshot
                         .config
                         .deliveries
@@ -100,11 +104,15 @@ impl Tenure {
         if visit.claims.session_expires_at <= now {
             return Some(Cut::SessionExpired);
         }
-        let (facts, live) = match &self.asked {
+        let (facts, certificate, live) = match &self.asked {
             Asked::OwnPage => return None,
-            Asked::Route { facts, live } => (facts, *live),
+            Asked::Route {
+                facts,
+                certificate,
+                live,
+            } => (facts, certificate, *live),
         };
-        match self.decide_anew(facts, visit, now) {
+        match self.decide_anew(facts, certificate, visit, now) {
             Decision::Forward(_) => None,
             Decision::Challenge(Challenge::StepUp { .. }) => match live {
                 Live::Session => None,
@@ -127,8 +135,9 @@ impl Tenure {
             } => session_end,
             Asked::Route {
                 facts,
+                certificate,
                 live: Live::MaxAge,
-            } => match self.decide_anew(facts, visit, now) {
+            } => match self.decide_anew(facts, certificate, visit, now) {
                 Decision::Forward(permit) => {
                     step_up_end(&permit, visit).map_or(session_end, |end| end.min(session_end))
                 }
@@ -137,13 +146,20 @@ impl Tenure {
         }
     }
 
-    fn decide_anew(&self, facts: &RequestFacts, visit: &Visit, now: Timestamp) -> Decision<'_> {
+    fn decide_anew(
+        &self,
+        facts: &RequestFacts,
+        certificate: &[CertificateName],
+        visit: &Visit,
+        now: Timestamp,
+    ) -> Decision<'_> {
         let request = Request {
             method: &facts.method,
             host: facts.authority.host(),
             target: &facts.target,
             session: Some(visit.for_policy()),
             now,
+            certificate,
         };
         decide(&self.snapshot.config.routes, &request)
     }

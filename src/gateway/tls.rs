@@ -1,205 +1,179 @@
-//! Certificates for the listeners: loaded whole before they serve, chosen by the name that the client asks
-//! for, and replaced without a restart.
+//! TLS as the gateway ends it: one set of terms in force, swapped whole when its files change, and what a
+//! finished handshake says of a connection.
+//!
+//! The terms are of our own making instead of the proxy library's: its listeners know neither session
+//! tickets nor a swap of client authorities, and give a handshake a minute.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
+use pingora::{
+    listeners::tls::Acceptor,
+    protocols::{Ssl as _, l4, tls::TlsStream},
+};
 use rustls::{
-    client::verify_server_name,
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-    server::{ClientHello, ParsedCertificate, ResolvesServerCert},
-    sign::CertifiedKey,
+    ServerConfig,
+    crypto::ring::Ticketer,
+    server::{NoServerSessionStorage, ProducesTickets},
+    version::{TLS12, TLS13},
 };
 
-use crate::config::TlsFiles;
+use super::{
+    certificates::{Certificates, ServerNames, TlsError},
+    client_certificate,
+};
+use crate::{clock::Timestamp, config::TlsFiles, policy::certificate::CertificateName};
 
-/// The certificates in force.
+/// Ends TLS.
+pub struct Tls {
+    terms: ArcSwap<Terms>,
+    authorities: Option<PathBuf>,
+}
+
+/// What a handshake is held to.
+pub struct Terms {
+    acceptor: Acceptor,
+    certificates: Arc<Certificates>,
+    /// The authorities' file as it was read.
+    authorities: Option<Vec<u8>>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+/// What a finished handshake says of a connection.
 #[derive(Debug)]
-pub struct Certificates {
-    keys: ArcSwap<Vec<Arc<CertifiedKey>>>,
+pub struct TlsFacts {
+    /// The name that the client asked for, lower case, and the hosts of the certificate chosen for it.
+    asked: Option<(String, Option<Arc<ServerNames>>)>,
+    /// The names on the client's verified certificate.
+    pub client: Arc<[CertificateName]>,
 }
 
-/// Why certificates could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The chain cannot be read.
-    #[error("cannot read the certificate chain {}: {reason}", file.display())]
-    Chain {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The private key cannot be read.
-    #[error("cannot read the private key {}: {reason}", file.display())]
-    Key {
-        /// Which.
-        file: PathBuf,
-        /// Why; nothing of the key.
-        reason: String,
-    },
-    /// The private key is of a kind that cannot sign, or not the certificate's.
-    #[error("cannot use the certificate {} with the key {}", cert.display(), key.display())]
-    Pair {
-        /// The chain.
-        cert: PathBuf,
-        /// The key.
-        key: PathBuf,
-        /// Why.
-        source: rustls::Error,
-    },
-}
-
-impl Certificates {
-    /// Loads every pair. The first is also shown to clients that name no host, or an unknown one.
+impl Tls {
+    /// Reads certificates and authorities.
     ///
     /// # Errors
-    /// The first pair that cannot be used.
-    pub fn load(files: &[TlsFiles]) -> Result<Self, TlsError> {
+    /// The first file that cannot be used.
+    pub fn load(files: &[TlsFiles], authorities: Option<PathBuf>) -> Result<Self, TlsError> {
+        let tickets = Ticketer::new().map_err(TlsError::Setup)?;
+        let read = read_authorities(authorities.as_ref())?;
         Ok(Self {
-            keys: ArcSwap::from_pointee(load_all(files)?),
+            terms: ArcSwap::from_pointee(Terms::new(files, read, authorities.as_ref(), tickets)?),
+            authorities,
         })
     }
 
-    /// Loads every pair anew; the next handshake uses them.
+    /// Reads all of them anew; the next handshake is held to them.
     ///
     /// # Errors
-    /// The first pair that cannot be used; then the old ones stay in force.
+    /// The first file that cannot be used; then everything stays as it was.
     pub fn reload(&self, files: &[TlsFiles]) -> Result<(), TlsError> {
-        self.keys.store(Arc::new(load_all(files)?));
+        let authorities = read_authorities(self.authorities.as_ref())?;
+        let old = self.terms.load();
+        // A ticket brings back a client certificate that was verified once: with other authorities it would
+        // outlive the trust in it, so the old tickets open nothing any more.
+        let tickets = if old.authorities == authorities {
+            old.tickets.clone()
+        } else {
+            Ticketer::new().map_err(TlsError::Setup)?
+        };
+        let terms = Terms::new(files, authorities, self.authorities.as_ref(), tickets)?;
+        self.terms.store(Arc::new(terms));
         Ok(())
     }
+
+    /// The certificates in force.
+    pub fn certificates(&self) -> Arc<Certificates> {
+        self.terms.load().certificates.clone()
+    }
+
+    /// Makes a handshake.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn handshake(
+        &self,
+        stream: l4::stream::Stream,
+        now: Timestamp,
+    ) -> pingora::Result<(TlsStream<l4::stream::Stream>, TlsFacts)> {
+        let terms = self.terms.load_full();
+        let stream = terms.acceptor.tls_handshake(stream).await?;
+        let seen = stream.get_ssl();
+        let asked = seen
+            .and_then(|seen| seen.server_name())
+            .map(str::to_ascii_lowercase);
+        let client = seen
+            .and_then(|seen| seen.peer_certificate_der())
+            .map(|der| client_certificate::names(der, now))
+            .unwrap_or_default();
+        let facts = TlsFacts {
+            asked: asked.map(|name| {
+                let hosts = terms.certificates.hosts_beside(&name);
+                (name, hosts)
+            }),
+            client: client.into(),
+        };
+        Ok((stream, facts))
+    }
 }
 
-fn load_all(files: &[TlsFiles]) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
-    let provider = rustls::crypto::ring::default_provider();
-    files
-        .iter()
-        .map(|pair| load_pair(pair, &provider).map(Arc::new))
-        .collect()
-}
-
-fn load_pair(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let chain = read_chain(&files.cert).map_err(|reason| TlsError::Chain {
-        file: files.cert.clone(),
-        reason,
-    })?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::Key {
-        file: files.key.clone(),
-        reason: error.to_string(),
-    })?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|source| TlsError::Pair {
-        cert: files.cert.clone(),
-        key: files.key.clone(),
-        source,
+fn read_authorities(file: Option<&PathBuf>) -> Result<Option<Vec<u8>>, TlsError> {
+    file.map(|file| {
+        client_certificate::read(file).map_err(|reason| TlsError::Authorities {
+            file: file.clone(),
+            reason,
+        })
     })
+    .transpose()
 }
 
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain: Vec<_> = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
-        .map_err(|error| error.to_string())?;
-    if chain.is_empty() {
-        return Err("it holds no certificate".to_owned());
+impl Terms {
+    fn new(
+        files: &[TlsFiles],
+        authorities: Option<Vec<u8>>,
+        authorities_file: Option<&PathBuf>,
+        tickets: Arc<dyn ProducesTickets>,
+    ) -> Result<Self, TlsError> {
+        let certificates = Arc::new(Certificates::load(files)?);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS12, &TLS13])
+            .map_err(TlsError::Setup)?;
+        let builder = match &authorities {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let verifier =
+                    client_certificate::verifier(pem).map_err(|reason| TlsError::Authorities {
+                        file: authorities_file.cloned().unwrap_or_default(),
+                        reason,
+                    })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_cert_resolver(certificates.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Tickets instead of a cache: nothing to keep, nothing that a stranger could fill, and their key
+        // changes every six hours.
+        config.ticketer = tickets.clone();
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Self {
+            acceptor: Acceptor::from_server_config(Arc::new(config)),
+            certificates,
+            authorities,
+            tickets,
+        })
     }
-    Ok(chain)
 }
 
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = self.keys.load();
-        let named = hello
-            .server_name()
-            .and_then(|name| ServerName::try_from(name).ok());
-        named
-            .and_then(|name| keys.iter().find(|key| is_for(key, &name)))
-            .or_else(|| keys.first())
-            .cloned()
-    }
-}
-
-fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
-    key.end_entity_cert()
-        .and_then(ParsedCertificate::try_from)
-        .and_then(|certificate| verify_server_name(&certificate, name))
-        .is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn pair(folder: &Path, name: &str) -> TlsFiles {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-        let files = TlsFiles {
-            cert: folder.join(format!("{name}.crt")),
-            key: folder.join(format!("{name}.key")),
-        };
-        fs::write(&files.cert, made.cert.pem()).unwrap();
-        fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-        files
-    }
-
-    #[test]
-    fn a_certificate_is_known_by_the_names_in_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let certificates = Certificates::load(&[
-            pair(folder.path(), "a.example"),
-            pair(folder.path(), "b.example"),
-        ])
-        .unwrap();
-        let keys = certificates.keys.load();
-        let b = ServerName::try_from("b.example").unwrap();
-        assert!(!is_for(&keys[0], &b));
-        assert!(is_for(&keys[1], &b));
-    }
-
-    #[test]
-    fn a_pair_that_cannot_serve_is_refused_and_the_old_ones_stay() {
-        let folder = tempfile::tempdir().unwrap();
-        let (a, b) = (
-            pair(folder.path(), "a.example"),
-            pair(folder.path(), "b.example"),
-        );
-        let certificates = Certificates::load(std::slice::from_ref(&a)).unwrap();
-        let crossed = TlsFiles {
-            cert: a.cert.clone(),
-            key: b.key.clone(),
-        };
-        assert!(matches!(
-            certificates.reload(&[crossed]),
-            Err(TlsError::Pair { .. })
-        ));
-        let missing = TlsFiles {
-            cert: folder.path().join("none"),
-            key: b.key.clone(),
-        };
-        assert!(matches!(
-            certificates.reload(&[missing]),
-            Err(TlsError::Chain { .. })
-        ));
-        let empty = TlsFiles {
-            cert: a.key.clone(),
-            key: a.key.clone(),
-        };
-        assert!(matches!(
-            certificates.reload(&[empty]),
-            Err(TlsError::Chain { .. })
-        ));
-        let keyless = TlsFiles {
-            cert: a.cert.clone(),
-            key: a.cert,
-        };
-        assert!(matches!(
-            certificates.reload(&[keyless]),
-            Err(TlsError::Key { .. })
-        ));
-        assert_eq!(certificates.keys.load().len(), 1);
+impl TlsFacts {
+    /// Whether the connection may carry requests for a host (RFC 9110 §15.5.20): for the name that was
+    /// asked for, and, so that HTTP/2 may share a connection (RFC 9113 §9.1.1), for the others on the
+    /// certificate chosen by it. A client that asked for no name says nothing to disagree with.
+    pub fn are_for(&self, host: &str) -> bool {
+        match &self.asked {
+            None => true,
+            Some((name, hosts)) => {
+                name == host || hosts.as_ref().is_some_and(|hosts| hosts.cover(host))
+            }
+        }
     }
 }

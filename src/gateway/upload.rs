@@ -7,7 +7,11 @@ use http::{Version, header};
 use pingora::{Error, ErrorSource, ErrorType, proxy::Session};
 
 use super::{lifeline::Patience, refusal::Refusal};
-use crate::{config::Delivery, policy::decision::Permit, snapshot::Snapshot};
+use crate::{
+    config::{Config, Delivery},
+    policy::decision::Permit,
+    snapshot::Snapshot,
+};
 
 /// Counts a body against its limit. Begins anew with every attempt to send it.
 #[derive(Debug, Default)]
@@ -77,7 +81,7 @@ pub fn patience(session: &Session, permit: &Permit<'_>, snapshot: &Snapshot) -> 
     let Some(upstream) = config.upstreams.get(route.upstream) else {
         return Patience::default();
     };
-    let silence = silence(config.deliveries.get(route.index));
+    let silence = silence(config.deliveries.get(route.index), config);
     let request = session.req_header();
     // A call may keep its half of a stream open in silence for as long as it is wanted.
     let is_grpc = request
@@ -94,14 +98,11 @@ pub fn patience(session: &Session, permit: &Permit<'_>, snapshot: &Snapshot) -> 
 }
 
 /// The longest silence within a body.
-pub fn silence(delivery: Option<&Delivery>) -> Duration {
+pub fn silence(delivery: Option<&Delivery>, config: &Config) -> Duration {
     delivery
         .and_then(|delivery| delivery.body_timeout)
-        .unwrap_or(SILENCE)
+        .unwrap_or(config.door.limits.stall_timeout)
 }
-
-/// Between two pieces of a body. HTTP/1 has this limit from the library, HTTP/2 has none.
-const SILENCE: Duration = Duration::from_secs(60);
 
 const TOO_LARGE: ErrorType = ErrorType::HTTPStatus(413);
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::Method;
 
 use super::{
+    certificate::CertificateName,
     own_page::{is_own_page, is_reserved},
     route::{Access, Allow, Route, RouteTable},
     target::Target,
@@ -27,6 +28,8 @@ pub struct Request<'a> {
     pub session: Option<Session<'a>>,
     /// When.
     pub now: Timestamp,
+    /// The names on the verified client certificate of its connection; empty without one.
+    pub certificate: &'a [CertificateName],
 }
 
 /// What the decision knows of a session.
@@ -85,6 +88,8 @@ pub enum Denial {
     NotAllowed,
     /// It can be read in more than one way: 400.
     Ambiguous,
+    /// Its connection bears no client certificate that the route takes: 403.
+    NoCertificate,
 }
 
 /// Where a request falls, whoever sends it.
@@ -118,6 +123,7 @@ pub fn decide<'t>(routes: &'t RouteTable, request: &Request<'_>) -> Decision<'t>
         target,
         session,
         now,
+        certificate,
     } = *request;
     let route = match place(routes, method, host, target) {
         Place::OwnPage => return Decision::OwnPage,
@@ -126,9 +132,15 @@ pub fn decide<'t>(routes: &'t RouteTable, request: &Request<'_>) -> Decision<'t>
     };
     let mut access = route.access;
     let mut allowed = admits(route, session);
+    let mut certified = route.certificates.admit(certificate);
     for other in routes.other_matches(method, host, target) {
         access = access.strictest(other.route.access);
         allowed &= admits(other.route, session);
+        certified &= other.route.certificates.admit(certificate);
+    }
+    // First of all: no sign-in would bring the certificate, so nobody is asked for one.
+    if !certified {
+        return Decision::Deny(Denial::NoCertificate);
     }
     match missing(access, allowed, session, now) {
         Some(Missing::Challenge(challenge)) => Decision::Challenge(challenge),

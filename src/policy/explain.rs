@@ -9,6 +9,7 @@ pub use super::explanation::{
     Closed, Explanation, Level, OtherReading, Outcome, RouteSummary, SessionKind, SessionOutcome,
 };
 use super::{
+    certificate::CertificateName,
     decision::{Challenge, Decision, Denial, Place, Request, Session, decide, place},
     own_page::is_reserved,
     route::{Access, OtherMatch, Route, RouteTable},
@@ -29,6 +30,8 @@ pub struct Question<'a> {
     pub email: Option<&'a EmailAddress>,
     /// That person's groups.
     pub groups: &'a [String],
+    /// The names on the client certificate of the connection.
+    pub certificate: &'a [CertificateName],
 }
 
 /// Explains one request for some kinds of session.
@@ -96,7 +99,9 @@ fn closed(place: Place<'_>, target: &Target, route: Option<&Route>) -> Option<Cl
     match place {
         Place::Route(_) => None,
         Place::OwnPage => Some(Closed::OwnPage),
-        Place::Closed(Denial::NoRoute | Denial::NotAllowed) => Some(Closed::NoRoute),
+        Place::Closed(Denial::NoRoute | Denial::NotAllowed | Denial::NoCertificate) => {
+            Some(Closed::NoRoute)
+        }
         Place::Closed(Denial::Ambiguous) if target.readings().any(is_reserved) => {
             Some(Closed::ReadsAsOwnPage)
         }
@@ -136,6 +141,7 @@ fn outcome(routes: &RouteTable, question: &Question<'_>, kind: SessionKind) -> O
             SessionKind::StepUp { age } => session(false, Some(now.minus(age))),
         },
         now,
+        certificate: question.certificate,
     };
     match decide(routes, &request) {
         Decision::Forward(_) => Outcome::Forward,
@@ -146,6 +152,7 @@ fn outcome(routes: &RouteTable, question: &Question<'_>, kind: SessionKind) -> O
         Decision::Deny(Denial::NoRoute) => Outcome::NoRoute,
         Decision::Deny(Denial::NotAllowed) => Outcome::NotAllowed,
         Decision::Deny(Denial::Ambiguous) => Outcome::Ambiguous,
+        Decision::Deny(Denial::NoCertificate) => Outcome::NoCertificate,
     }
 }
 
@@ -154,7 +161,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::policy::route::{Allow, HostPattern, PathPattern};
+    use crate::policy::{
+        certificate::Certificates,
+        route::{Allow, HostPattern, PathPattern},
+    };
 
     const KINDS: [SessionKind; 4] = [
         SessionKind::None,
@@ -176,6 +186,7 @@ mod tests {
             upstream: 0,
             index: 0,
             line,
+            certificates: Certificates::default(),
         };
         let five_minutes = Access::StepUp {
             max_age: Duration::from_secs(300),
@@ -207,6 +218,7 @@ mod tests {
             target: &target,
             email: None,
             groups: &[],
+            certificate: &[],
         };
         explain(&routes(), &question, &KINDS)
     }
@@ -285,6 +297,7 @@ mod tests {
             target: &target,
             email: None,
             groups: &[],
+            certificate: &[],
         };
         let explanation = explain(&RouteTable::default(), &question, &KINDS[..1]);
         assert_eq!(explanation.closed, Some(Closed::NoRoute));

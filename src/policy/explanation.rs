@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer};
 
 use super::{
+    certificate::{CertificateName, Certificates},
     decision::admitted,
     reading::Change,
     route::{Access, Allow, Route, RouteTable},
@@ -68,6 +69,9 @@ pub struct RouteSummary {
     pub access: Level,
     /// Who may pass; absent is anyone.
     pub allow: Option<AllowSummary>,
+    /// Whose client certificates it takes; empty where none is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateName>,
 }
 
 /// An access level, as in the file.
@@ -163,6 +167,8 @@ pub enum Outcome {
     NotAllowed,
     /// 400.
     Ambiguous,
+    /// 403, for want of a client certificate.
+    NoCertificate,
 }
 
 impl RouteSummary {
@@ -181,13 +187,25 @@ impl RouteSummary {
             allow: admitted(route)
                 .filter(|allow| !allow.is_anyone())
                 .map(AllowSummary::new),
+            certificates: match &route.certificates {
+                Certificates::NotAsked => Vec::new(),
+                Certificates::OneOf(names) => names.clone(),
+            },
         }
     }
 
     fn needs(&self) -> String {
-        match &self.allow {
+        let session = match &self.allow {
             None => self.access.to_string(),
             Some(allow) => format!("{} of {allow}", self.access),
+        };
+        let names: Vec<_> = self.certificates.iter().map(ToString::to_string).collect();
+        match names.as_slice() {
+            [] => session,
+            names => format!(
+                "{session} and a client certificate of {}",
+                names.join(" or ")
+            ),
         }
     }
 }
@@ -346,6 +364,7 @@ impl fmt::Display for Outcome {
             Self::NoRoute => f.write_str("404: no route"),
             Self::NotAllowed => f.write_str("403: not allowed"),
             Self::Ambiguous => f.write_str("400: ambiguous"),
+            Self::NoCertificate => f.write_str("403: no client certificate that it takes"),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! an upstream may read it otherwise), [`route`] (the table), [`decision`] (the verdict), then
 //! [`explain`], which tells a person what the same functions decided and why.
 
+pub mod certificate;
 pub mod decision;
 pub mod explain;
 pub mod explanation;

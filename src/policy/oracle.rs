@@ -7,6 +7,7 @@ use axum::http::Method;
 use proptest::prelude::*;
 
 use super::{
+    certificate::{CertificateName, Certificates},
     decision::{Challenge, Decision, Denial, Request, Session, decide},
     route::{Access, Allow, PathPattern, Route, RouteTable},
     target::{Ambiguities, Target},
@@ -15,10 +16,16 @@ use crate::clock::Timestamp;
 
 const NOW: i64 = 10_000;
 
-/// A visitor: none, or restricted, step-up age and group.
-type Visitor = Option<(bool, Option<i64>, bool)>;
+/// A visitor: none, or restricted, step-up age and group; and whether the connection bears the certificate.
+type Visitor = (Option<(bool, Option<i64>, bool)>, bool);
 
-fn rule(path: &str, access: u8, staff_only: bool, tolerate: (bool, bool), post: bool) -> Route {
+fn rule(
+    path: &str,
+    access: u8,
+    (staff_only, machines_only): (bool, bool),
+    tolerate: (bool, bool),
+    post: bool,
+) -> Route {
     Route {
         host: None,
         path: PathPattern::parse(path).unwrap(),
@@ -46,14 +53,24 @@ fn rule(path: &str, access: u8, staff_only: bool, tolerate: (bool, bool), post: 
         upstream: 0,
         index: 0,
         line: 0,
+        certificates: if machines_only {
+            Certificates::OneOf(machine())
+        } else {
+            Certificates::NotAsked
+        },
     }
+}
+
+/// The one certificate there is.
+fn machine() -> Vec<CertificateName> {
+    vec![CertificateName::parse("backup.example").unwrap()]
 }
 
 fn rules_over(patterns: &'static [&'static str]) -> impl Strategy<Value = Vec<Route>> {
     let one = (
         prop::sample::select(patterns),
         0..5u8,
-        any::<bool>(),
+        any::<(bool, bool)>(),
         any::<(bool, bool)>(),
         any::<bool>(),
     );
@@ -95,14 +112,19 @@ fn paths() -> impl Strategy<Value = String> {
 
 fn visitors() -> impl Strategy<Value = Visitor> {
     let age = prop::option::of(prop::sample::select(vec![-1, 0, 180, 181, 240, 241]));
-    prop::option::of((any::<bool>(), age, any::<bool>()))
+    (
+        prop::option::of((any::<bool>(), age, any::<bool>())),
+        any::<bool>(),
+    )
 }
 
 /// What comes of it: the position of the route, or words.
 fn decided(table: &RouteTable, method: &Method, path: &str, visitor: Visitor) -> Option<String> {
     let target = Target::parse(path.as_bytes()).ok()?;
     let staff = vec!["staff".to_owned()];
-    let session = visitor.map(|(restricted, age, is_staff)| Session {
+    let (session, certified) = visitor;
+    let names = if certified { machine() } else { Vec::new() };
+    let session = session.map(|(restricted, age, is_staff)| Session {
         restricted,
         stepped_up_at: age.map(|age| Timestamp::from_seconds(NOW - age)),
         email: None,
@@ -114,6 +136,7 @@ fn decided(table: &RouteTable, method: &Method, path: &str, visitor: Visitor) ->
         target: &target,
         session,
         now: Timestamp::from_seconds(NOW),
+        certificate: &names,
     };
     Some(match decide(table, &request) {
         Decision::Forward(permit) => {
@@ -130,6 +153,7 @@ fn decided(table: &RouteTable, method: &Method, path: &str, visitor: Visitor) ->
         Decision::Deny(Denial::NoRoute) => "no route".to_owned(),
         Decision::Deny(Denial::NotAllowed) => "not allowed".to_owned(),
         Decision::Deny(Denial::Ambiguous) => "ambiguous".to_owned(),
+        Decision::Deny(Denial::NoCertificate) => "no certificate".to_owned(),
     })
 }
 
@@ -242,13 +266,17 @@ fn naive_decision(routes: &[Route], method: &Method, path: &str, visitor: Visito
         .flatten()
         .collect();
     let rules = || matched.iter().map(|&index| &routes[index]);
+    let (session, certified) = visitor;
+    if !certified && rules().any(|rule| rule.certificates != Certificates::NotAsked) {
+        return "no certificate".to_owned();
+    }
     let closed: Vec<_> = rules()
         .filter(|rule| rule.access != Access::Public)
         .collect();
     if closed.is_empty() {
         return format!("route {main}");
     }
-    let Some((restricted, age, is_staff)) = visitor else {
+    let Some((restricted, age, is_staff)) = session else {
         return "sign in".to_owned();
     };
     if closed.iter().any(|rule| !rule.allow.groups.is_empty()) && !is_staff {
@@ -319,7 +347,10 @@ proptest! {
 
     #[test]
     fn a_stronger_session_passes_wherever_a_weaker_one_does(
-        routes in rules_over(PATTERNS), path in paths(), is_staff in any::<bool>(),
+        routes in rules_over(PATTERNS),
+        path in paths(),
+        is_staff in any::<bool>(),
+        certified in any::<bool>(),
     ) {
         let table = RouteTable::new(routes);
         let ascending = [
@@ -331,7 +362,7 @@ proptest! {
             Some((false, Some(0), is_staff)),
         ];
         let passes = ascending.map(|visitor| {
-            forwarded(decided(&table, &Method::GET, &path, visitor).as_deref())
+            forwarded(decided(&table, &Method::GET, &path, (visitor, certified)).as_deref())
         });
         prop_assert!(passes.is_sorted(), "{:?}", passes);
     }
@@ -342,7 +373,19 @@ proptest! {
     ) {
         let table = RouteTable::new(routes);
         let passes = |is_staff| {
-            let visitor = Some((restricted, Some(age), is_staff));
+            let visitor = (Some((restricted, Some(age), is_staff)), true);
+            forwarded(decided(&table, &Method::GET, &path, visitor).as_deref())
+        };
+        prop_assert!(!passes(false) || passes(true));
+    }
+
+    #[test]
+    fn a_certificate_never_takes_away(
+        routes in rules_over(PATTERNS), path in paths(), visitor in visitors(),
+    ) {
+        let table = RouteTable::new(routes);
+        let passes = |certified| {
+            let visitor = (visitor.0, certified);
             forwarded(decided(&table, &Method::GET, &path, visitor).as_deref())
         };
         prop_assert!(!passes(false) || passes(true));
@@ -354,7 +397,7 @@ proptest! {
         (plain, spelt) in spellings(),
         visitor in visitors(),
     ) {
-        routes.push(rule("/*", 0, false, (false, false), false));
+        routes.push(rule("/*", 0, (false, false), (false, false), false));
         let table = RouteTable::new(routes);
         let passes = |path| forwarded(decided(&table, &Method::POST, path, visitor).as_deref());
         prop_assert!(!passes(&spelt) || passes(&plain), "{} {}", plain, spelt);

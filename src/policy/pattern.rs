@@ -65,7 +65,7 @@ impl HostPattern {
     }
 
     /// Whether it matches a host in lower case.
-    pub(super) fn matches(&self, host: &str) -> bool {
+    pub fn matches(&self, host: &str) -> bool {
         match self.text.strip_prefix('*') {
             None => self.text == host,
             Some(parent) => host

@@ -8,6 +8,7 @@ use axum::http::Method;
 
 pub use super::pattern::{HostPattern, PathPattern};
 use super::{
+    certificate::Certificates,
     reading::Reading,
     target::{Ambiguities, Target},
 };
@@ -42,6 +43,8 @@ pub struct Route {
     pub index: usize,
     /// Line in the configuration file, for `check` and `explain`.
     pub line: usize,
+    /// Whose client certificate it takes, besides what `access` asks for.
+    pub certificates: Certificates,
 }
 
 /// What it takes to pass.
@@ -258,6 +261,7 @@ mod tests {
             upstream: 0,
             index: 0,
             line: 1,
+            certificates: Certificates::default(),
         }
     }
 

@@ -143,6 +143,7 @@ fn passes(ask: &Ask, visit: &Visit, return_to: &ReturnTo) -> bool {
         target: &target,
         session: Some(visit.for_policy()),
         now: ask.now(),
+        certificate: &ask.caller.certificate,
     };
     match decision::decide(&ask.config().routes, &request) {
         Decision::Forward(_) => true,

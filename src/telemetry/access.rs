@@ -64,6 +64,14 @@ pub enum Outcome {
     Ambiguous,
     /// It is not a request that the gateway takes.
     Malformed,
+    /// Its connection bears no client certificate that the route takes.
+    NoCertificate,
+    /// It was sent from plain HTTP to HTTPS.
+    Redirected,
+    /// Its connection is for another host.
+    Misdirected,
+    /// More requests were in flight than the gateway takes.
+    Overloaded,
 }
 
 /// What kind of session a request carried.
@@ -109,7 +117,11 @@ impl AccessRecord<'_> {
             | Outcome::NoRoute
             | Outcome::NotAllowed
             | Outcome::Ambiguous
-            | Outcome::Malformed => self.path,
+            | Outcome::Malformed
+            | Outcome::NoCertificate
+            | Outcome::Redirected
+            | Outcome::Misdirected
+            | Outcome::Overloaded => self.path,
         }
     }
 }
@@ -135,6 +147,10 @@ impl Outcome {
             Self::NotAllowed => "not_allowed",
             Self::Ambiguous => "ambiguous",
             Self::Malformed => "malformed",
+            Self::NoCertificate => "no_certificate",
+            Self::Redirected => "redirected",
+            Self::Misdirected => "misdirected",
+            Self::Overloaded => "overloaded",
         }
     }
 }

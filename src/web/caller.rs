@@ -1,11 +1,12 @@
 //! Who asks for an own page, as the gateway saw it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     clock::Timestamp,
     id::{AccountId, RequestId},
     network::Network,
+    policy::certificate::CertificateName,
     session::Visit,
     telemetry::audit::{AuditEvent, AuditRecord},
 };
@@ -21,6 +22,8 @@ pub struct Caller {
     pub client: IpAddr,
     /// The host that was asked for: lower case, without port.
     pub host: String,
+    /// The names on the verified client certificate of the connection; empty without one.
+    pub certificate: Arc<[CertificateName]>,
 }
 
 impl Caller {

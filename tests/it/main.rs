@@ -1,20 +1,22 @@
 //! The tests that drive a real gateway: one binary, so that it is linked once.
 
-mod harness;
-
 mod address;
 mod administration;
 mod backup_codes;
 mod balancing;
 mod command_line;
 mod crash;
+mod door;
 mod enrolment;
 mod forwarding;
-mod hosts;
 mod grpc;
+mod harness;
+mod hosts;
+mod http2_abuse;
 mod identity;
 mod journeys;
 mod legacy_apps;
+mod limits;
 mod live;
 mod mail_delivery;
 mod not_me;
@@ -31,9 +33,11 @@ mod session_end;
 mod sign_in_email;
 mod step_up;
 mod store_trouble;
+mod streaming;
+mod tls;
+mod trust;
 mod upstream_log;
 mod upstream_protocols;
 mod upstream_timeouts;
 mod upstream_tls;
-mod streaming;
 mod ways_back;

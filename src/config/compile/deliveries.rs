@@ -58,7 +58,10 @@ fn delivery(
         sign_out: route.sign_out.value,
         security_headers: route.security_headers.value,
         live: live?,
-        body_timeout: route.body_timeout.as_ref().map(|period| period.value.duration()),
+        body_timeout: route
+            .body_timeout
+            .as_ref()
+            .map(|period| period.value.duration()),
     })
 }
 

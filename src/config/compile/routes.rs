@@ -13,6 +13,7 @@ use crate::{
     },
     email_address::EmailAddress,
     policy::{
+        certificate::{CertificateName, Certificates},
         route::{Access, Allow, HostPattern, PathPattern, Route, RouteTable},
         target::Ambiguities,
     },
@@ -65,6 +66,7 @@ fn route(
     let access = access(section, findings);
     let allow = allow(route, findings);
     let upstream = upstream_index(section, file, findings);
+    let certificates = client_certificates(route, file, findings);
     Some(Route {
         host: host.map_or(Some(None), |host| host.map(Some))?,
         path: path?,
@@ -78,6 +80,7 @@ fn route(
         upstream: upstream?,
         index,
         line: findings.line(section),
+        certificates: certificates?,
     })
 }
 
@@ -198,6 +201,33 @@ fn allow(route: &file::Route, findings: &mut Findings<'_>) -> Option<Allow> {
     })
 }
 
+fn client_certificates(
+    route: &file::Route,
+    file: &File,
+    findings: &mut Findings<'_>,
+) -> Option<Certificates> {
+    let Some(list) = &route.client_certificates else {
+        return Some(Certificates::NotAsked);
+    };
+    let accepted = "a DNS name such as \"backup.example.com\" or a URI such as \
+                    \"spiffe://example.com/backup\", as the certificate bears it";
+    let filled = findings.filled(list, accepted);
+    if file.server.client_ca.is_none() {
+        let finding = Finding::new("has no effect without server.client_ca")
+            .expected("it with an authority whose certificates are believed");
+        findings.error(list, finding);
+        return None;
+    }
+    let mut names = Vec::new();
+    for text in &list.value {
+        match CertificateName::parse(&text.value) {
+            Some(name) => names.push(name),
+            None => findings.error(text, Finding::value(accepted)),
+        }
+    }
+    filled.then_some(Certificates::OneOf(names))
+}
+
 fn group_names(list: &List<String>, findings: &mut Findings<'_>) -> Option<Vec<String>> {
     // Upstreams get groups joined by commas: a name with one would read as two.
     let accepted = "the name of a group, without comma or control character";
@@ -306,6 +336,10 @@ mod tests {
             (
                 "[[route]]\nupstream = \"app\"\naccess = \"public\"\nallow.groups = [\"a\"]",
                 "route[1].allow: a public route asks nobody",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nclient_certificates = [\"a.example\"]",
+                "route[1].client_certificates: has no effect without server.client_ca",
             ),
             (
                 "[[route]]\nupstream = \"app\"\nhost = \"app.example.com\"\npath = \"/x\"",

@@ -1,8 +1,10 @@
 //! How the gateway itself is reached.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::secret::ServerSecret;
+use axum::http::HeaderValue;
+
+use crate::{network::Networks, secret::ServerSecret};
 
 /// A certificate chain and its key, PEM files.
 #[derive(Clone, Debug)]
@@ -20,4 +22,53 @@ pub enum SecretSource {
     Given(ServerSecret),
     /// Kept in this file beside the store, made on first start.
     Generated(PathBuf),
+}
+
+/// How connections come in, and what they are held to.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Addresses that lead to HTTPS and serve nothing.
+    pub redirect_listen: Vec<SocketAddr>,
+    /// What browsers are told in `Strict-Transport-Security`, if anything.
+    pub hsts: Option<HeaderValue>,
+    /// PEM file of the authorities of client certificates.
+    pub client_ca: Option<PathBuf>,
+    /// Peers that are believed about where a request comes from.
+    pub trusted_proxies: Networks,
+    /// Peers whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: Networks,
+    /// What clients are held to.
+    pub limits: DoorLimits,
+}
+
+/// What clients are held to; the reference of `[server.limits]` says more of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoorLimits {
+    /// For the header of a request.
+    pub header_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// For a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// For the next piece of a body, in either direction.
+    pub stall_timeout: Duration,
+    /// How large a header may be.
+    pub header: HeaderSize,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one network.
+    pub connections_per_network: usize,
+    /// Requests at once.
+    pub in_flight: usize,
+    /// Requests on one connection.
+    pub requests_per_connection: u32,
+}
+
+/// How large the header of a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderSize {
+    /// Names and values together.
+    pub bytes: usize,
+    /// How many fields.
+    pub fields: usize,
 }

@@ -85,10 +85,17 @@ pub struct Route {
     /// when it becomes restricted, or when the account is closed or is not among those allowed any more.
     #[schemars(example = &"max_age")]
     pub live: Option<At<LiveUntil>>,
-    /// The longest silence within the body of a request, after which it is given up. The default, `60s`, bears
-    /// a poor network and not somebody who holds connections open. gRPC calls are exempt.
+    /// The longest silence within the body of a request, after which it is given up. Without it:
+    /// `server.limits.stall_timeout`. gRPC calls are exempt.
     #[schemars(example = &"20s")]
     pub body_timeout: Option<At<Period>>,
+    /// Machines that may pass, by a name on the client certificate of their connection: a DNS name or a URI
+    /// among its alternative names, verified against `server.client_ca`. Everybody else gets 403. It is
+    /// asked for in addition to `access`; with `access = "public"` the route is open to these machines and to
+    /// nobody else. The upstream is told the name in `X-Gatehouse-Certificate`. Without it: no certificate
+    /// is asked for.
+    #[schemars(example = ["backup.example.com"])]
+    pub client_certificates: Option<List<String>>,
 }
 
 /// How long what is open may last.
@@ -177,6 +184,7 @@ impl Default for Route {
             security_headers: false.into(),
             live: None,
             body_timeout: None,
+            client_certificates: None,
         }
     }
 }

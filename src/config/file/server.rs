@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{At, List, Listen, SecretText, Section};
+use super::{At, Cidr, Lasting, List, Listen, Number, Period, SecretText, Section, Size, Table};
 
 /// Where the gateway listens.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,6 +33,105 @@ pub struct Server {
     /// each host for itself.
     #[schemars(example = &"auth.example.com")]
     pub auth_host: Option<At<String>>,
+    /// Addresses for plain HTTP that answer every request with 308 to `https://` of the same host and
+    /// nothing else. Hosts that no route or origin names get 421. It takes `[[server.tls]]`, or an origin
+    /// with https where something before the gateway ends TLS. Port 0 picks a free one. Without any,
+    /// nothing listens for plain HTTP beside TLS.
+    #[schemars(example = ["0.0.0.0:80", "[::]:80"])]
+    pub redirect_listen: List<Listen>,
+    /// How long browsers are to use HTTPS alone for a host once they reached it so: the max-age of
+    /// `Strict-Transport-Security` (RFC 6797), set on every answer over TLS unless the app sets its own, and
+    /// never for localhost or an IP address. `"0s"` sends none. The default keeps returning visitors from
+    /// being led to plain HTTP, and is over in a month if TLS has to be given up; raise it to `"365d"` when
+    /// it has held. It is said for each host alone, not for the hosts below it.
+    #[schemars(example = &"365d")]
+    pub hsts: At<Lasting>,
+    /// PEM file of the authorities whose client certificates are believed. With it a client may show a
+    /// certificate; one that is not theirs or has run out fails the handshake, and none at all is no fault.
+    /// What a certificate opens is said by a route's `client_certificates`. Without it none is asked for.
+    #[schemars(example = &"machines.pem")]
+    pub client_ca: Option<At<PathBuf>>,
+    /// Proxies in front whose word is taken for where a request comes from: networks or addresses. From
+    /// them the client's address is read from `X-Forwarded-For` or `Forwarded` (from right to left, the first
+    /// that is no such proxy), the scheme from `X-Forwarded-Proto` or `proto`, the host from
+    /// `X-Forwarded-Host` or `host`; what is malformed, given twice or disagrees gets 400. From everybody else
+    /// these headers are ignored, and nobody's are passed on. Each must set or remove all of them: one that
+    /// is let through is the client's own word. By default no one is believed.
+    #[schemars(example = ["10.0.0.0/8"])]
+    pub trusted_proxies: List<Cidr>,
+    /// Proxies in front that speak the PROXY protocol: networks or addresses. Each connection from them must
+    /// begin with its header, version 1 or 2, before TLS if any, and comes from where that says; without
+    /// one it is closed. From everybody else none is looked for, so that nobody can pretend. By default
+    /// there are none.
+    #[schemars(example = ["10.0.0.0/8"])]
+    pub proxy_protocol: List<Cidr>,
+    /// What clients are held to.
+    pub limits: Table<Limits>,
+}
+
+/// What clients are held to. The defaults leave browsers, apps and mirrors alone, and bound what strangers
+/// can make the gateway keep.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// For the whole header of a request, from the start of the connection or its first byte, and for the
+    /// header of the PROXY protocol. Phones on bad networks need seconds; the default bounds a client that
+    /// sends a byte now and then.
+    #[schemars(example = &"20s")]
+    pub header_timeout: At<Period>,
+    /// Between two requests on a connection. The default saves browsers a handshake between two clicks; a
+    /// load balancer in front should wait for less.
+    #[schemars(example = &"60s")]
+    pub idle_timeout: At<Period>,
+    /// For the whole TLS handshake. It takes two round trips; the default leaves room for lost packets.
+    #[schemars(example = &"10s")]
+    pub handshake_timeout: At<Period>,
+    /// How long a client may send nothing of a body that it has begun, or take nothing of an answer. Then
+    /// its request is ended. The default is what common servers allow.
+    #[schemars(example = &"60s")]
+    pub stall_timeout: At<Period>,
+    /// The most bytes that names and values of a request's header may have together, up to `"512KiB"`; more
+    /// gets 431. Servers behind commonly take 8 to 64 KiB.
+    #[schemars(example = &"64KiB")]
+    pub header_bytes: At<Size>,
+    /// The most fields that a request's header may have; more gets 431. Browsers send about 20.
+    #[schemars(example = 150)]
+    pub header_fields: At<Number<16, 250>>,
+    /// The most connections at once, also those that have not sent anything. One more is closed at once,
+    /// before TLS. Each takes a file descriptor, and one more while a request is forwarded: the limit of the
+    /// process (`ulimit -n`) should be twice this and some.
+    #[schemars(example = 20_000)]
+    pub connections: At<Number<1, 1_000_000>>,
+    /// The most connections at once from one network: an IPv4 /24 or an IPv6 /56, about one household or
+    /// office. It keeps one of them from taking all connections; `trusted_proxies` are not counted so.
+    #[schemars(example = 500)]
+    pub connections_per_network: At<Number<1, 1_000_000>>,
+    /// The most requests at once, from header to end of answer; WebSockets count as connections alone. One
+    /// more gets 503. Each may keep a few hundred KiB in flight, so that the default stays near 2 GiB when
+    /// all of them are slow and large.
+    #[schemars(example = 2000)]
+    pub in_flight: At<Number<1, 1_000_000>>,
+    /// The most requests on one connection before it is closed, politely. It frees what a connection has
+    /// gathered in memory, and lets a load balancer in front spread anew.
+    #[schemars(example = 10_000)]
+    pub requests_per_connection: At<Number<1, 1_000_000>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Period::seconds(20).into(),
+            idle_timeout: Period::seconds(60).into(),
+            handshake_timeout: Period::seconds(10).into(),
+            stall_timeout: Period::seconds(60).into(),
+            header_bytes: Size::of(64 * 1024).into(),
+            header_fields: Number::of(100).into(),
+            connections: Number::of(10_000).into(),
+            connections_per_network: Number::of(1000).into(),
+            in_flight: Number::of(5000).into(),
+            requests_per_connection: Number::of(1000).into(),
+        }
+    }
 }
 
 /// A certificate and its key.
@@ -56,6 +155,12 @@ impl Default for Server {
             secret: None,
             tls: Vec::new(),
             auth_host: None,
+            redirect_listen: At::default(),
+            hsts: Lasting::days(30).into(),
+            client_ca: None,
+            trusted_proxies: At::default(),
+            proxy_protocol: At::default(),
+            limits: Table::default(),
         }
     }
 }

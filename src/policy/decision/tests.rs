@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::{
+    certificate::{CertificateName, Certificates},
     route::{HostPattern, PathPattern},
     target::Ambiguities,
 };
@@ -26,6 +27,7 @@ fn route(path: &str, access: Access) -> Route {
         upstream: 0,
         index: 0,
         line: 0,
+        certificates: Certificates::default(),
     }
 }
 
@@ -82,11 +84,21 @@ fn decided(routes: Vec<Route>, path: &str, session: Option<Session<'_>>) -> Shor
 }
 
 fn decided_for(
-    mut routes: Vec<Route>,
+    routes: Vec<Route>,
     method: &Method,
     host: &str,
     path: &str,
     session: Option<Session<'_>>,
+) -> Short {
+    decided_with(routes, method, host, path, (session, &[]))
+}
+
+fn decided_with(
+    mut routes: Vec<Route>,
+    method: &Method,
+    host: &str,
+    path: &str,
+    (session, certificate): (Option<Session<'_>>, &[CertificateName]),
 ) -> Short {
     for (index, route) in routes.iter_mut().enumerate() {
         route.upstream = index;
@@ -99,6 +111,7 @@ fn decided_for(
         target: &target,
         session,
         now: NOW,
+        certificate,
     };
     match decide(&table, &request) {
         Decision::Forward(permit) => Forward(permit.route().upstream),
@@ -308,4 +321,54 @@ fn nobody_is_asked_to_step_up_for_what_they_cannot_have() {
         assert_eq!(decision, Deny(Denial::NotAllowed));
     }
     assert_eq!(decided(routes, "/", None), Ask(Challenge::SignIn));
+}
+
+fn for_machine(name: &str, route: Route) -> Route {
+    Route {
+        certificates: Certificates::OneOf(vec![CertificateName::parse(name).unwrap()]),
+        ..route
+    }
+}
+
+#[test]
+fn a_route_for_machines_asks_for_their_certificate_before_anything_else() {
+    let backup = [CertificateName::parse("backup.example").unwrap()];
+    let other = [CertificateName::parse("other.example").unwrap()];
+    let refused = || Deny(Denial::NoCertificate);
+    for (access, session, names, expected) in [
+        (Access::Public, None, &backup[..], Forward(0)),
+        (Access::Public, None, &other, refused()),
+        (Access::Public, None, &[], refused()),
+        (Access::Full, None, &[], refused()),
+        (Access::Full, None, &backup, Ask(Challenge::SignIn)),
+        (Access::Full, Some(full()), &[], refused()),
+        (Access::Full, Some(full()), &backup, Forward(0)),
+        (
+            Access::Full,
+            Some(restricted()),
+            &backup,
+            Ask(Challenge::ReEnrol),
+        ),
+    ] {
+        let routes = vec![for_machine("backup.example", route("/*", access))];
+        let found = decided_with(routes, &Method::GET, "h", "/x", (session, names));
+        assert_eq!(found, expected, "{access:?} {names:?}");
+    }
+}
+
+#[test]
+fn no_other_reading_gets_past_a_certificate() {
+    let routes = || {
+        vec![
+            for_machine("backup.example", route("/dump/*", Access::Public)),
+            route("/*", Access::Public),
+        ]
+    };
+    let backup = [CertificateName::parse("backup.example").unwrap()];
+    for path in ["/dump/all", "//dump/all", "/Dump/all", "/dump;x/all"] {
+        let with = |names| decided_with(routes(), &Method::GET, "h", path, (None, names));
+        assert_eq!(with(&[]), Deny(Denial::NoCertificate), "{path}");
+        assert!(matches!(with(&backup), Forward(_)), "{path}");
+    }
+    assert_eq!(decided(routes(), "/other", None), Forward(1));
 }

@@ -147,6 +147,7 @@ fn asked(ask: &Ask, return_to: &ReturnTo, floor: Need) -> Option<Need> {
         target: &target,
         session: ask.caller.visit.as_ref().map(Visit::for_policy),
         now: ask.now(),
+        certificate: &ask.caller.certificate,
     };
     match decision::decide(&ask.config().routes, &request) {
         Decision::Challenge(challenge) => Some(match (Need::of(challenge), floor) {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatehouse::{clock::Clock, server::Gatehouse};
+use gatehouse::{clock::Clock, gateway::Listeners, server::Gatehouse};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -38,6 +38,8 @@ pub struct Gateway {
     pub config: PathBuf,
     /// Its authority, when it speaks TLS.
     pub certificates: Option<Certificates>,
+    /// Where it leads to HTTPS, when it does.
+    pub redirect: Option<SocketAddr>,
     folder: TempDir,
     running: Option<Gatehouse>,
 }
@@ -50,6 +52,9 @@ pub struct Setup {
     upstream: String,
     tls: bool,
     hosts: Vec<&'static str>,
+    server: String,
+    pairs: Vec<String>,
+    redirect: bool,
     folder: TempDir,
 }
 
@@ -84,6 +89,9 @@ impl Gateway {
             upstream: String::new(),
             tls: false,
             hosts: Vec::new(),
+            server: String::new(),
+            pairs: Vec::new(),
+            redirect: false,
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -220,7 +228,7 @@ impl Gateway {
     pub async fn restart(&mut self) {
         self.running.take().expect("it runs").stop().await;
         let listener = TcpListener::bind(self.address).expect("its port is free again");
-        self.running = Some(run(&self.config, &self.clock, listener).await);
+        self.running = Some(run(&self.config, &self.clock, listener, Vec::new()).await);
     }
 }
 
@@ -267,6 +275,25 @@ impl Setup {
         self
     }
 
+    /// Adds lines to the section of the server.
+    pub fn with_server(mut self, lines: &str) -> Self {
+        self.server = format!("{lines}\n");
+        self
+    }
+
+    /// Serves TLS with these certificates and no other: `NAME.pem` and `NAME.key` in the folder.
+    pub fn with_certificates(mut self, names: &[&str]) -> Self {
+        self.tls = true;
+        self.pairs = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Leads from plain HTTP to HTTPS on a second listener.
+    pub fn with_redirect(mut self) -> Self {
+        self.redirect = true;
+        self
+    }
+
     /// The folder that the gateway will live in, for files its configuration names.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -277,6 +304,14 @@ impl Setup {
         let upstream = Upstream::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let redirecting: Vec<_> = self
+            .redirect
+            .then(|| TcpListener::bind("127.0.0.1:0").unwrap())
+            .into_iter()
+            .collect();
+        let redirect = redirecting
+            .first()
+            .map(|listener| listener.local_addr().unwrap());
         let scheme = if self.tls { "https" } else { "http" };
         let host = if self.hosts.is_empty() {
             "localhost"
@@ -284,13 +319,12 @@ impl Setup {
             AUTH_HOST
         };
         let origin = format!("{scheme}://{host}:{}", address.port());
-        let certificates = self
-            .tls
+        let certificates = (self.tls && self.pairs.is_empty())
             .then(|| Certificates::in_folder(self.folder.path()));
         let config = self.folder.path().join("gatehouse.toml");
         std::fs::write(&config, self.file(&origin, address, upstream.address)).unwrap();
         let clock = Clock::shifted();
-        let running = run(&config, &clock, listener).await;
+        let running = run(&config, &clock, listener, redirecting).await;
         Gateway {
             origin,
             address,
@@ -299,6 +333,7 @@ impl Setup {
             mailbox: Mailbox::new(&self.folder.path().join("mail")),
             config,
             certificates,
+            redirect,
             folder: self.folder,
             running: Some(running),
         }
@@ -310,7 +345,15 @@ impl Setup {
         if !self.hosts.is_empty() {
             writeln!(file, "auth_host = '{AUTH_HOST}'").unwrap();
         }
-        if self.tls {
+        file.push_str(&self.server);
+        for pair in &self.pairs {
+            write!(
+                file,
+                "[[server.tls]]\ncert = '{pair}.pem'\nkey = '{pair}.key'\n"
+            )
+            .unwrap();
+        }
+        if self.tls && self.pairs.is_empty() {
             file.push_str("[[server.tls]]\ncert = 'certificate.pem'\nkey = 'key.pem'\n");
         }
         let id = if self.hosts.is_empty() {
@@ -369,13 +412,21 @@ impl IntoFuture for Setup {
     }
 }
 
-async fn run(config: &Path, clock: &Clock, listener: TcpListener) -> Gatehouse {
-    listener.set_nonblocking(true).unwrap();
+async fn run(
+    config: &Path,
+    clock: &Clock,
+    listener: TcpListener,
+    redirecting: Vec<TcpListener>,
+) -> Gatehouse {
+    let listeners = Listeners {
+        serving: vec![listener],
+        redirecting,
+    };
     let loaded = match gatehouse::config::load(config) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{problems}\n{}", std::fs::read_to_string(config).unwrap()),
     };
-    Gatehouse::start_on(loaded.config, clock.clone(), vec![listener])
+    Gatehouse::start_on(loaded.config, clock.clone(), listeners)
         .await
         .expect("the gateway starts")
 }

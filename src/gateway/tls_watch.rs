@@ -1,0 +1,317 @@
+//! Looks after the files of TLS: takes up new ones without a restart, and warns of certificates that end.
+//!
+//! Files are looked at every second by what the system knows of them, through symbolic links, rather than
+//! by notification: certbot and Kubernetes swap links in folders above, network file systems notify nobody,
+//! and a look costs a few microseconds.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use super::{certificates::Certificate, tls::Tls};
+use crate::{
+    clock::{Clock, Timestamp},
+    config::TlsFiles,
+};
+
+/// Looks after the files for as long as it is polled.
+pub async fn run(
+    tls: Arc<Tls>,
+    files: Vec<TlsFiles>,
+    authorities: Option<std::path::PathBuf>,
+    clock: Clock,
+) {
+    let mut watch = Watch {
+        tls,
+        files,
+        authorities,
+        clock,
+        seen: Vec::new(),
+        settled: true,
+        failing: false,
+        warned: None,
+    };
+    watch.seen = watch.look();
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // Reading files may wait for a disk.
+        let looked = tokio::task::spawn_blocking(move || {
+            watch.turn();
+            watch
+        });
+        match looked.await {
+            Ok(back) => watch = back,
+            Err(error) => {
+                tracing::error!(%error, "certificates are no longer looked after; restart the gateway");
+                return;
+            }
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Two weeks: renewals are tried a month before the end, and somebody has to notice that they failed.
+const ENDS_SOON: Duration = Duration::from_hours(14 * 24);
+const WARN_EVERY: Duration = Duration::from_hours(24);
+
+struct Watch {
+    tls: Arc<Tls>,
+    files: Vec<TlsFiles>,
+    authorities: Option<std::path::PathBuf>,
+    clock: Clock,
+    seen: Vec<Option<Stamp>>,
+    /// Whether what is seen is in force, or known to be unusable.
+    settled: bool,
+    failing: bool,
+    warned: Option<Timestamp>,
+}
+
+/// What tells one state of a file from the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: Option<std::time::SystemTime>,
+    #[cfg(unix)]
+    inode: (u64, u64, i64, i64),
+}
+
+impl Watch {
+    fn turn(&mut self) {
+        self.take_up_changes();
+        self.warn_of_ends();
+    }
+
+    /// Chain and key are two files: they are taken up when nothing has changed since the last look, so that
+    /// a renewal half-way through is not read.
+    fn take_up_changes(&mut self) {
+        let now = self.look();
+        if now != self.seen {
+            self.seen = now;
+            self.settled = false;
+            return;
+        }
+        if self.settled {
+            return;
+        }
+        self.settled = true;
+        match self.tls.reload(&self.files) {
+            Ok(()) => {
+                let mended = self.failing;
+                self.failing = false;
+                self.warned = None;
+                tracing::info!(mended, "new certificates are in force");
+            }
+            Err(error) if self.failing => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "still unusable");
+            }
+            Err(error) => {
+                self.failing = true;
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "new certificates cannot be used; the old ones stay in force"
+                );
+            }
+        }
+    }
+
+    fn look(&self) -> Vec<Option<Stamp>> {
+        let pairs = self.files.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        pairs
+            .chain(&self.authorities)
+            .map(|file| stamp(file))
+            .collect()
+    }
+
+    fn warn_of_ends(&mut self) {
+        let now = self.clock.now();
+        if self
+            .warned
+            .is_some_and(|warned| warned <= now && now.since(warned) < WARN_EVERY)
+        {
+            return;
+        }
+        self.warned = Some(now);
+        let certificates = self.tls.certificates();
+        for certificate in certificates.all() {
+            let file = certificate.file.display();
+            match remaining(certificate, now) {
+                Remaining::Enough => {}
+                Remaining::Days(days) => {
+                    tracing::warn!(%file, days, "a certificate ends soon and was not renewed");
+                }
+                Remaining::None => {
+                    tracing::error!(%file, "a certificate has ended: browsers refuse the site");
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remaining {
+    Enough,
+    Days(u64),
+    None,
+}
+
+fn remaining(certificate: &Certificate, now: Timestamp) -> Remaining {
+    match u64::try_from(certificate.not_after - now.seconds()) {
+        Err(_) => Remaining::None,
+        Ok(left) if left < ENDS_SOON.as_secs() => Remaining::Days(left / (24 * 60 * 60)),
+        Ok(_) => Remaining::Enough,
+    }
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let seen = std::fs::metadata(file).ok()?;
+    Some(Stamp {
+        length: seen.len(),
+        modified: seen.modified().ok(),
+        #[cfg(unix)]
+        inode: {
+            use std::os::unix::fs::MetadataExt;
+            (seen.dev(), seen.ino(), seen.ctime(), seen.ctime_nsec())
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        /// Writes a certificate for `name` into a folder of its own.
+        fn issue(&self, folder: &str, name: &str) {
+            let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let made = params.self_signed(&key).unwrap();
+            fs::create_dir_all(self.path(folder)).unwrap();
+            fs::write(self.path(folder).join("cert.pem"), made.pem()).unwrap();
+            fs::write(self.path(folder).join("key.pem"), key.serialize_pem()).unwrap();
+        }
+
+        fn watch(&self, folder: &str) -> Watch {
+            let files = vec![TlsFiles {
+                cert: self.path(folder).join("cert.pem"),
+                key: self.path(folder).join("key.pem"),
+            }];
+            let mut watch = Watch {
+                tls: Arc::new(Tls::load(&files, None).unwrap()),
+                files,
+                authorities: None,
+                clock: Clock::fixed(Timestamp::from_seconds(1_800_000_000)),
+                seen: Vec::new(),
+                settled: true,
+                failing: false,
+                warned: None,
+            };
+            watch.seen = watch.look();
+            watch
+        }
+    }
+
+    fn serves(watch: &Watch, name: &str) -> bool {
+        watch.tls.certificates().hosts_beside(name).is_some()
+    }
+
+    #[test]
+    fn a_renewal_is_in_force_two_looks_later() {
+        let folder = Folder::new();
+        folder.issue("live", "old.example");
+        let mut watch = folder.watch("live");
+        watch.turn();
+        folder.issue("live", "new.example");
+        watch.turn();
+        assert!(serves(&watch, "old.example"));
+        watch.turn();
+        assert!(serves(&watch, "new.example") && !serves(&watch, "old.example"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_swapped_link_to_a_folder_is_a_renewal() {
+        let folder = Folder::new();
+        folder.issue("one", "one.example");
+        folder.issue("two", "two.example");
+        std::os::unix::fs::symlink(folder.path("one"), folder.path("live")).unwrap();
+        let mut watch = folder.watch("live");
+        std::os::unix::fs::symlink(folder.path("two"), folder.path("next")).unwrap();
+        fs::rename(folder.path("next"), folder.path("live")).unwrap();
+        watch.turn();
+        watch.turn();
+        assert!(serves(&watch, "two.example"));
+    }
+
+    #[test]
+    fn half_a_renewal_leaves_the_old_serving_until_it_is_whole() {
+        let folder = Folder::new();
+        folder.issue("live", "old.example");
+        let mut watch = folder.watch("live");
+        let key = fs::read(folder.path("live").join("key.pem")).unwrap();
+        folder.issue("live", "new.example");
+        let new_key = fs::read(folder.path("live").join("key.pem")).unwrap();
+        for broken in [&key[..], b"", &new_key[..new_key.len() / 2]] {
+            fs::write(folder.path("live").join("key.pem"), broken).unwrap();
+            watch.turn();
+            watch.turn();
+            assert!(watch.failing && serves(&watch, "old.example"));
+        }
+        fs::remove_file(folder.path("live").join("key.pem")).unwrap();
+        watch.turn();
+        watch.turn();
+        assert!(watch.failing && serves(&watch, "old.example"));
+        fs::write(folder.path("live").join("key.pem"), &new_key).unwrap();
+        watch.turn();
+        watch.turn();
+        assert!(!watch.failing && serves(&watch, "new.example"));
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_two_weeks_before_its_end() {
+        let folder = Folder::new();
+        folder.issue("live", "a.example");
+        let watch = folder.watch("live");
+        let certificates = watch.tls.certificates();
+        let certificate = &certificates.all()[0];
+        let day = 24 * 60 * 60;
+        for (before, expected) in [
+            (15 * day, Remaining::Enough),
+            (14 * day, Remaining::Enough),
+            (14 * day - 1, Remaining::Days(13)),
+            (day, Remaining::Days(1)),
+            (0, Remaining::Days(0)),
+            (-1, Remaining::None),
+        ] {
+            let now = Timestamp::from_seconds(certificate.not_after - before);
+            assert_eq!(remaining(certificate, now), expected, "{before}");
+        }
+    }
+
+    #[test]
+    fn the_warning_comes_once_a_day() {
+        let folder = Folder::new();
+        folder.issue("live", "a.example");
+        let mut watch = folder.watch("live");
+        watch.turn();
+        let first = watch.warned;
+        watch.turn();
+        assert_eq!(watch.warned, first);
+        let tomorrow = watch.clock.now().plus(WARN_EVERY);
+        watch.clock = Clock::fixed(tomorrow);
+        watch.turn();
+        assert_eq!(watch.warned, Some(tomorrow));
+    }
+}
