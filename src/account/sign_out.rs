@@ -14,6 +14,7 @@ use crate::{
     core::Core,
     session::cookie,
     store::StoreError,
+    sign_in::passkey,
     telemetry::audit::AuditEvent,
     web::{
         ask::{Ask, Form, Query},
@@ -39,7 +40,7 @@ struct Nothing {}
 /// A link to sign out is followed by prefetchers and image tags alike, so it only asks.
 async fn confirm(ask: Ask) -> Outcome {
     if ask.caller.visit.is_none() {
-        return show_signed_out(&ask, false);
+        return show_signed_out(&ask, &SignedOutQuery::default());
     }
     ask.page(&SignOut { frame: ask.frame() })
 }
@@ -87,9 +88,11 @@ async fn sign_out_everywhere(ask: Ask, Form(Nothing {}): Form<Nothing>) -> Outco
     ))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct SignedOutQuery {
     everywhere: Option<String>,
+    /// The host that was signed out of, where that is another one.
+    host: Option<String>,
 }
 
 async fn signed_out(ask: Ask, Query(query): Query<SignedOutQuery>) -> Outcome {
@@ -97,13 +100,20 @@ async fn signed_out(ask: Ask, Query(query): Query<SignedOutQuery>) -> Outcome {
     if ask.caller.visit.is_some() {
         return ask.page(&SignOut { frame: ask.frame() });
     }
-    show_signed_out(&ask, query.everywhere.is_some())
+    show_signed_out(&ask, &query)
 }
 
-fn show_signed_out(ask: &Ask, everywhere: bool) -> Outcome {
+fn show_signed_out(ask: &Ask, query: &SignedOutQuery) -> Outcome {
+    let config = ask.config();
+    let app = query
+        .host
+        .as_ref()
+        .filter(|host| config.routes.names_host(host))
+        .and_then(|host| config.relying_party.address_of(host));
     ask.page(&SignedOut {
         frame: ask.frame(),
-        everywhere,
+        everywhere: query.everywhere.is_some(),
+        again: &app.map_or_else(|| passkey::PATH.to_owned(), |app| app.join("/")),
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Common, Failure, Report};
 use crate::{
-    config::{self, Period},
+    config::{self, Config, Origin, Period},
     email_address::EmailAddress,
     policy::{
         certificate::CertificateName,
@@ -106,10 +106,58 @@ pub(super) fn explain(common: &Common, explain: &Explain) -> Result<Report, Fail
         &explain.session
     };
     let explanation = explain_policy(&config.routes, &question, kinds);
+    let sign_in = SignInPlace::of(&config, &host);
+    let mut json = json!(explanation);
+    json["sign_in_at"] = json!(sign_in.origin());
     Ok(Report {
-        text: explanation.to_string(),
-        json: json!(explanation),
+        text: match sign_in.sentence() {
+            Some(sentence) => format!("{}\n{sentence}", explanation.to_string().trim_end()),
+            None => explanation.to_string(),
+        },
+        json,
     })
+}
+
+/// Where people of a host sign in.
+enum SignInPlace<'c> {
+    /// On the host itself.
+    Here,
+    /// On this one, which hands a session on.
+    Elsewhere(&'c Origin),
+    /// Nowhere: no route names the host.
+    Nowhere(&'c Origin),
+}
+
+impl<'c> SignInPlace<'c> {
+    fn of(config: &'c Config, host: &str) -> Self {
+        match &config.relying_party.auth {
+            None => Self::Here,
+            Some(auth) if auth.host() == host => Self::Here,
+            Some(auth) if config.routes.names_host(host) => Self::Elsewhere(auth),
+            Some(auth) => Self::Nowhere(auth),
+        }
+    }
+
+    fn origin(&self) -> Option<&str> {
+        match self {
+            Self::Elsewhere(auth) => Some(auth.as_str()),
+            Self::Here | Self::Nowhere(_) => None,
+        }
+    }
+
+    fn sentence(&self) -> Option<String> {
+        match self {
+            Self::Here => None,
+            Self::Elsewhere(auth) => Some(format!(
+                "People sign in at {}, which hands this host a session of its own.",
+                auth.as_str()
+            )),
+            Self::Nowhere(auth) => Some(format!(
+                "Nobody can sign in for this host: {} hands sessions to hosts that a route names.",
+                auth.as_str()
+            )),
+        }
+    }
 }
 
 /// Host and target of an address, the target untouched: reading it in one way only is the policy's task,

@@ -9,6 +9,7 @@ mod fixture;
 mod header_edits;
 mod identity;
 mod live;
+mod origins;
 mod people;
 mod routes;
 mod secret;
@@ -61,7 +62,10 @@ pub(super) fn compile(
         .and_then(|identity| deliveries::all(file, identity, around, findings));
     let door = door::door(file, relying_party.as_ref(), around, findings);
     if let Some(relying_party) = &relying_party {
-        site::warn_of_hosts_without_sign_in(file, relying_party, findings);
+        origins::warn_of_hosts_without_sign_in(file, relying_party, findings);
+    }
+    if let Some(tls) = &tls {
+        origins::warn_of_missing_certificate(file, tls, findings);
     }
     Some(Config {
         file: path.to_owned(),

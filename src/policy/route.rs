@@ -107,6 +107,22 @@ impl RouteTable {
             .any(|pattern| pattern.matches(host))
     }
 
+    /// The least age of a step-up that any route of a host asks for.
+    pub fn strictest_step_up(&self, host: &str) -> Option<Duration> {
+        let of_host = self.routes.iter().filter(|route| {
+            route
+                .host
+                .as_ref()
+                .is_none_or(|pattern| pattern.matches(host))
+        });
+        of_host
+            .filter_map(|route| match route.access {
+                Access::StepUp { max_age } => Some(max_age),
+                Access::Public | Access::SignedIn | Access::Full => None,
+            })
+            .min()
+    }
+
     /// The first route that matches the canonical reading.
     pub fn find(&self, method: &Method, host: &str, target: &Target) -> Option<&Route> {
         self.routes

@@ -309,9 +309,9 @@ fn show_held(
 /// Who is saving a passkey, and by what right.
 enum Enrolling {
     /// Whoever holds the invitation.
-    Invited { account: Account, token: Token },
+    Invited { account: Box<Account>, token: Token },
     /// Whoever is signed in.
-    InSession { saver: Saver, right: Right },
+    InSession { saver: Box<Saver>, right: Right },
 }
 
 impl Enrolling {
@@ -333,11 +333,17 @@ impl Enrolling {
 async fn enrolling(ask: &Ask, invitation: Option<&str>) -> Outcome<Enrolling> {
     if let Some(text) = invitation {
         let (account, token) = invited(ask, text).await?;
-        return Ok(Enrolling::Invited { account, token });
+        return Ok(Enrolling::Invited {
+            account: Box::new(account),
+            token,
+        });
     }
     let saver = Saver::of(ask).await?.ok_or(Refusal::SIGN_IN_FIRST)?;
     let refusal = match saver.right(ask) {
-        Ok(right) => return Ok(Enrolling::InSession { saver, right }),
+        Ok(right) => {
+            let saver = Box::new(saver);
+            return Ok(Enrolling::InSession { saver, right });
+        }
         Err(Lack::StepUp) => Refusal::STEP_UP_FIRST,
         Err(Lack::OneMoreProof { .. }) => Refusal::ONE_MORE_PROOF,
     };

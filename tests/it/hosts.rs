@@ -13,6 +13,7 @@ use crate::harness::{
     page::Reply,
     person::sign_in_page,
     raw,
+    upstream::Answer,
     waiting::{SOON, within},
 };
 
@@ -104,6 +105,16 @@ impl Visitor {
         );
         end.strip_prefix(&self.app.origin).unwrap().to_owned()
     }
+}
+
+/// Where a page of the auth host will lead on to.
+fn return_to_of(address: &str) -> String {
+    let url = url::Url::parse(address).unwrap();
+    let (_, return_to) = url
+        .query_pairs()
+        .find(|(name, _)| name == "return_to")
+        .unwrap();
+    return_to.into_owned()
 }
 
 /// The one plain page, whatever went wrong.
@@ -568,6 +579,10 @@ async fn signing_out_on_one_host_signs_out_on_all() {
         let shown = ann
             .follow(&format!("{}/.gatehouse/signed-out", ann.on(host).origin))
             .await;
+        if host == APP {
+            let back = format!("href=\"{}/\"", ann.app.origin);
+            assert!(shown.reply.text().contains(&back), "{}", shown.reply.text());
+        }
         assert!(
             shown.reply.text().contains("Signed out"),
             "{}",
@@ -649,6 +664,60 @@ async fn an_ended_session_ends_on_every_host_whoever_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn signing_out_on_one_host_cuts_the_open_streams_of_the_others() {
+    let gateway = gateway().await;
+    gateway.upstream.answer("/events", Answer::Endless);
+    let ann = Visitor::enrolled(&gateway).await;
+    ann.open(APP, "/report").await;
+    ann.open(WIKI, "/report").await;
+    let stream = ann.app.request(Method::GET, "/events").send();
+    let mut stream = stream.await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some());
+    let page = ann.wiki.open("/.gatehouse/sign-out").await;
+    ann.wiki.submit(&page, "/.gatehouse/sign-out", &[]).await;
+    let cut = tokio::time::timeout(Duration::from_secs(2), async {
+        while let Ok(Some(_)) = stream.chunk().await {}
+    });
+    assert!(cut.await.is_ok(), "the stream went on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_are_paid_for_by_network() {
+    let gateway = gateway().await;
+    let guesser = Person::at(&gateway, APP);
+    let mut throttled = false;
+    for _ in 0..500 {
+        let reply = guesser.open(&format!("{END}?flow=x&code=x")).await;
+        throttled |= reply.status == 429;
+        if throttled {
+            break;
+        }
+    }
+    assert!(throttled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_after_signing_out_leads_to_no_foreign_host() {
+    let gateway = gateway().await;
+    let stranger = gateway.person();
+    for host in [
+        "evil.example",
+        "localhost",
+        "evil.example%2F.app.localhost",
+        "%22%3E",
+    ] {
+        let page = stranger
+            .open(&format!("/.gatehouse/signed-out?host={host}"))
+            .await
+            .text();
+        assert!(
+            page.contains("href=\"/.gatehouse/sign-in\""),
+            "{host}: {page}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_ends_on_its_way_is_not_planted() {
     let gateway = gateway().await;
     let ann = Visitor::enrolled(&gateway).await;
@@ -677,11 +746,7 @@ async fn a_step_up_is_made_once_and_reaches_the_other_hosts_silently() {
     assert_eq!(asked.host, AUTH_HOST);
     let address = asked.way.last().unwrap();
     assert!(address.contains("/.gatehouse/step-up?"), "{address}");
-    let (_, return_to) = address.split_once("return_to=").unwrap();
-    let return_to = percent_encoding::percent_decode_str(return_to)
-        .decode_utf8()
-        .unwrap()
-        .into_owned();
+    let return_to = return_to_of(address);
     assert!(
         return_to.contains("need=step-up") && return_to.contains("max_age=300"),
         "{return_to}"
@@ -743,11 +808,7 @@ async fn a_restricted_session_is_handed_on_restricted_and_raised_everywhere() {
         !asked.reply.text().contains("need=full\">Continue"),
         "going on would lead back here"
     );
-    let (_, return_to) = address.split_once("return_to=").unwrap();
-    let return_to = percent_encoding::percent_decode_str(return_to)
-        .decode_utf8()
-        .unwrap()
-        .into_owned();
+    let return_to = return_to_of(address);
     ann.auth.enrol(None, &return_to).await;
     let arrival = ann.follow(&format!("{}{return_to}", ann.auth.origin)).await;
     assert_eq!(
@@ -821,6 +882,65 @@ async fn an_app_that_posts_to_its_upstream_is_told_where_to_sign_in() {
             .header("location")
             .starts_with(&format!("{}{HANDOFF}?", ann.auth.origin))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_was_turned_away_gets_a_step_up_as_fresh_as_its_route_asks_for() {
+    let gateway = Gateway::start()
+        .with_hosts(&[APP])
+        .with_route(&format!(
+            "host = '{APP}'\npath = '/money/*'\nmethods = ['POST']\naccess = 'step_up'\nmax_age = '2m'"
+        ))
+        .with_route(&format!("host = '{APP}'\npath = '/*'"))
+        .await;
+    let mut ann = Visitor::enrolled(&gateway).await;
+    ann.open(APP, "/money/form").await;
+    ann.auth.step_up("/").await;
+    gateway.after(3);
+    let turned_away = ann
+        .app
+        .request(Method::POST, "/money/send")
+        .header("accept", "text/html")
+        .header("referer", format!("{}/money/form", ann.app.origin));
+    let page = ann.app.send(turned_away).await;
+    assert_eq!(page.status, 401);
+    let asked = ann
+        .open(APP, "/.gatehouse/step-up?return_to=/money/form")
+        .await;
+    assert_eq!(
+        asked.host, AUTH_HOST,
+        "a step-up of three minutes ago would be turned away again"
+    );
+    let return_to = return_to_of(asked.way.last().unwrap());
+    ann.auth.step_up(&return_to).await;
+    let arrival = ann.follow(&format!("{}{return_to}", ann.auth.origin)).await;
+    assert!(arrival.way.last().unwrap().ends_with("/money/form"));
+    let sent = ann
+        .app
+        .send(ann.app.request(Method::POST, "/money/send"))
+        .await;
+    assert_eq!(sent.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_where_people_of_a_host_sign_in() {
+    let gateway = gateway().await;
+    let explain = |host: &str| {
+        let url = format!("https://{host}/report");
+        gateway.command(&["explain", "GET", &url]).stdout
+    };
+    let at = format!("People sign in at {}, which hands", gateway.origin);
+    assert!(explain(APP).contains(&at), "{}", explain(APP));
+    assert!(explain("other.localhost").contains("Nobody can sign in for this host"));
+    assert!(
+        !explain(AUTH_HOST).contains("sign in at"),
+        "{}",
+        explain(AUTH_HOST)
+    );
+    let json = gateway
+        .command(&["explain", "GET", "https://app.localhost/", "--json"])
+        .json();
+    assert_eq!(json["sign_in_at"], gateway.origin);
 }
 
 #[tokio::test(flavor = "multi_thread")]

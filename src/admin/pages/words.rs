@@ -164,7 +164,7 @@ pub(super) async fn records(
 
 /// The names of an event and of its fields are words: they are shown as the log has them. Ids say nothing to
 /// people.
-const TOLD: [&str; 6] = ["method", "reason", "note", "scope", "count", "by"];
+const TOLD: [&str; 7] = ["method", "reason", "host", "note", "scope", "count", "by"];
 
 fn told(record: &AuditRecord) -> (String, String) {
     let Ok(Json::Object(fields)) = serde_json::to_value(&record.event) else {
@@ -174,8 +174,8 @@ fn told(record: &AuditRecord) -> (String, String) {
     let details: Vec<_> = TOLD
         .into_iter()
         .filter_map(|name| match fields.get(name)? {
-            // A note is a person's own words; the rest are names.
-            Json::String(note) if name == "note" => Some(note.clone()),
+            // A note is a person's own words, and a host is written as it is; the rest are names.
+            Json::String(note) if matches!(name, "note" | "host") => Some(note.clone()),
             Json::String(word) => Some(word.replace('_', " ")),
             Json::Number(number) => Some(number.to_string()),
             _ => None,

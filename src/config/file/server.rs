@@ -25,7 +25,8 @@ pub struct Server {
     pub tls: Vec<Section<Tls>>,
     /// The host where people sign in, for all hosts: with it, the gateway's pages and passkeys live there alone,
     /// and every other host gets its session from there without a click, by a code that works once, for 30
-    /// seconds, in one browser. A route must name such a host, exactly or by a wildcard. Signing out on any of
+    /// seconds, in one browser. A route must name such a host, exactly or by a wildcard; every name that a
+    /// wildcard covers must lead to the gateway, since sessions are brought there. Signing out on any of
     /// them signs out on all; each host has its own cookie and idle limit, and using one host does not keep
     /// the session of another alive. It is reached at the origin of `relying_party.origins` that has this host,
     /// else at `https://HOST`; the other hosts by the same scheme and port, unless an origin has their host.

@@ -37,7 +37,7 @@ use crate::{
     },
 };
 
-/// How fresh a step-up must be when a form of this host was turned away and it cannot be told by which route.
+/// How fresh a step-up is that no route asks for.
 const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// A layer around all own pages: on a host that is not the one where people sign in, hardly any is served.
@@ -79,7 +79,7 @@ fn lead_away(ask: &Ask, auth: &Origin, request: &Request) -> Outcome {
         super::passkey::PATH => Some(Need::SignIn),
         super::enrolment::PATH => Some(Need::Full),
         super::step_up::PATH => Some(Need::StepUp {
-            max_age_s: FRESH.as_secs(),
+            max_age_s: strictest(ask).as_secs(),
         }),
         _ => None,
     };
@@ -93,13 +93,25 @@ fn lead_away(ask: &Ask, auth: &Origin, request: &Request) -> Outcome {
             begin(ask, auth, request.headers(), floor, &destination)
         }
         (_, _) => {
-            let address = request
-                .uri()
-                .path_and_query()
-                .map_or("/", |address| address.as_str());
-            Ok(Redirect::to(&auth.join(address)).into_response())
+            let uri = request.uri();
+            let address = uri.path_and_query().map_or("/", |address| address.as_str());
+            let mut location = auth.join(address);
+            // That page leads back to where the person was.
+            if uri.path() == "/.gatehouse/signed-out" {
+                location.push(if uri.query().is_some() { '&' } else { '?' });
+                location.push_str("host=");
+                location.push_str(&ask.caller.host);
+            }
+            Ok(Redirect::to(&location).into_response())
         }
     }
+}
+
+/// How fresh a step-up must be when a form of this host was turned away: where it goes to is no page, so it cannot be
+/// told by which route.
+fn strictest(ask: &Ask) -> Duration {
+    let routes = &ask.config().routes;
+    routes.strictest_step_up(&ask.caller.host).unwrap_or(FRESH)
 }
 
 /// Takes the person to the auth host and has the browser keep what it needs when it comes back.

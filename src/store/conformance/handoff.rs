@@ -139,20 +139,19 @@ pub(crate) async fn a_code_is_worth_nothing_elsewhere_and_nothing_afterwards(pla
     let store = place.open().await;
     let ann = saved_account(&*store, "ann").await;
     let source = started_session(&*store, ann.id).await;
-    let elsewhere: [(fn(&mut HandoffRedemption), Redeemed); 2] = [
-        (
-            |redemption| redemption.browser = digest(),
-            Redeemed::OtherBrowser(ann.id),
-        ),
-        (
-            |redemption| redemption.host = WIKI.to_owned(),
-            Redeemed::OtherHost(ann.id),
-        ),
-    ];
-    for (change, expected) in elsewhere {
+    let elsewhere = [Redeemed::OtherBrowser(ann.id), Redeemed::OtherHost(ann.id)];
+    for expected in elsewhere {
         let handoff = begun(&*store, &source, APP).await;
-        let mut wrong = redemption(&handoff);
-        change(&mut wrong);
+        let wrong = match expected {
+            Redeemed::OtherBrowser(_) => HandoffRedemption {
+                browser: digest(),
+                ..redemption(&handoff)
+            },
+            _ => HandoffRedemption {
+                host: WIKI.to_owned(),
+                ..redemption(&handoff)
+            },
+        };
         let audited = store.audit(None, u32::MAX).await.unwrap();
         let refused = store.redeem_handoff(&wrong, &record(NOW)).await.unwrap();
         assert_eq!(refused, expected);
@@ -182,6 +181,17 @@ pub(crate) async fn a_code_is_worth_nothing_from_its_expiry_on(place: &impl Plac
             .unwrap();
         assert_eq!(matches!(redeemed, Redeemed::Planted(_)), good, "{at}");
     }
+}
+
+pub(crate) async fn a_code_that_has_served_is_forgotten(place: &impl Place) {
+    let store = place.open().await;
+    let ann = saved_account(&*store, "ann").await;
+    let source = started_session(&*store, ann.id).await;
+    begun(&*store, &source, APP).await;
+    planted(&*store, &source, WIKI).await;
+    assert_eq!(store.forget_before(NOW.later(30)).await.unwrap(), 0);
+    assert_eq!(store.forget_before(NOW.later(31)).await.unwrap(), 2);
+    assert_eq!(store.sessions(None, NOW).await.unwrap().len(), 2);
 }
 
 pub(crate) async fn what_has_ended_is_not_handed_on(place: &impl Place) {

@@ -96,6 +96,7 @@ macro_rules! rules {
             handoff::of_many_who_bring_one_code_one_gets_a_session
             handoff::a_code_is_worth_nothing_elsewhere_and_nothing_afterwards
             handoff::a_code_is_worth_nothing_from_its_expiry_on
+            handoff::a_code_that_has_served_is_forgotten
             handoff::what_has_ended_is_not_handed_on
             handoff::the_session_left_behind_on_a_host_ends
             handoff::a_family_ends_as_one_and_each_is_told_of

@@ -142,4 +142,6 @@ pub struct SignedOut<'a> {
     pub frame: Frame<'a>,
     /// Whether every session of the account was ended.
     pub everywhere: bool,
+    /// Where signing in again leads on from: the host that was signed out of, or the sign-in page.
+    pub again: &'a str,
 }

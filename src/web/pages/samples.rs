@@ -197,6 +197,7 @@ fn account_samples(visitor: Frame<'_>, person: Frame<'_>, value: &str) -> Vec<Sa
         has_codes,
     };
     let signed_out = |everywhere| SignedOut {
+        again: "/.gatehouse/sign-in",
         frame: visitor,
         everywhere,
     };
