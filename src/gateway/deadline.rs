@@ -13,8 +13,10 @@ use std::{
 
 use tokio::time::Sleep;
 
+use crate::id::RequestId;
+
 tokio::task_local! {
-    static DEADLINE: Cell<Option<Instant>>;
+    static DEADLINE: Cell<Option<(Instant, RequestId)>>;
 }
 
 /// Runs an exchange to its end, or until shortly after the deadline that was [set](set) meanwhile; `None` then.
@@ -29,9 +31,8 @@ pub async fn run<T>(exchange: impl Future<Output = T>) -> Option<T> {
                 }
                 match DEADLINE.with(Cell::get) {
                     None => Poll::Pending,
-                    Some(deadline) => alarm.poll(deadline, context).map(|()| {
-                        tracing::warn!(
-                            "an exchange was cut: it took longer than its upstream allows"
+                    Some((deadline, request_id)) => alarm.poll(deadline, context).map(|()| {
+                        tracing::warn!(%request_id, "an exchange was cut: it took longer than its upstream allows"
                         );
                         None
                     }),
@@ -43,9 +44,9 @@ pub async fn run<T>(exchange: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Sets when the exchange that this task runs is to be over, or that it may go on.
-pub fn set(deadline: Option<Instant>) {
+pub fn set(deadline: Option<Instant>, request_id: RequestId) {
     // An error says that nothing watches: the exchange runs outside of `run`, in a unit test.
-    let _ = DEADLINE.try_with(|cell| cell.set(deadline));
+    let _ = DEADLINE.try_with(|cell| cell.set(deadline.map(|deadline| (deadline, request_id))));
 }
 
 #[derive(Default)]
@@ -76,16 +77,22 @@ mod tests {
         let start = tokio::time::Instant::now();
         let hour = Duration::from_secs(3600);
         let slow = async {
-            set(None);
+            set(None, RequestId::random());
             tokio::time::sleep(hour).await;
-            set(Some(Instant::now() + Duration::from_secs(1)));
+            set(
+                Some(Instant::now() + Duration::from_secs(1)),
+                RequestId::random(),
+            );
             "done"
         };
         assert_eq!(run(slow).await, Some("done"));
         assert_eq!(start.elapsed(), hour);
 
         let cut = async {
-            set(Some(start.into_std() + hour + Duration::from_secs(2)));
+            set(
+                Some(start.into_std() + hour + Duration::from_secs(2)),
+                RequestId::random(),
+            );
             std::future::pending::<()>().await;
         };
         assert_eq!(run(cut).await, None);

@@ -16,7 +16,7 @@ use crate::{
     config::{Balance, Delivery, Upstream, UpstreamProtocol},
     network::Network,
     policy::decision::Permit,
-    pool::{Lease, NoServer, Pool, Tried, balance::hash},
+    pool::{Lease, NoServer, Tried, balance::hash},
     session::Visit,
     snapshot::Snapshot,
 };
@@ -27,7 +27,6 @@ pub struct Forwarding {
     upstream: usize,
     route_line: usize,
     route: usize,
-    pool: Arc<Pool>,
     began: Instant,
     websocket: bool,
     /// Who asks, for balances that look at that.
@@ -81,7 +80,7 @@ impl Forwarding {
         let route = permit.route();
         let upstream = snapshot.config.upstreams.get(route.upstream);
         let upstream = upstream.ok_or(NoWay::NoUpstream)?;
-        let pool = Arc::clone(snapshot.pools.of(route.upstream).ok_or(NoWay::NoUpstream)?);
+        let pool = snapshot.pools.of(route.upstream).ok_or(NoWay::NoUpstream)?;
         if asked.websocket && upstream.protocol == UpstreamProtocol::H2 {
             return Err(NoWay::WebSocketOverHttp2);
         }
@@ -106,7 +105,6 @@ impl Forwarding {
             route_line: route.line,
             route: route.index,
             snapshot,
-            pool,
             began: asked.began,
             websocket: asked.websocket,
             visitor,
@@ -141,14 +139,21 @@ impl Forwarding {
 
     /// The server that failed it last.
     pub fn failed_server(&self) -> Option<&str> {
-        let server = self.pool.servers().get(self.failed?)?;
+        let server = self.lease.pool().servers().get(self.failed?)?;
         Some(server.name())
     }
 
-    /// When the exchange is to be over.
+    /// When the exchange is to be over; for a WebSocket, when it is to be open.
     pub fn deadline(&self) -> Option<Instant> {
-        let total = self.upstream().total_timeout.filter(|_| !self.websocket)?;
-        self.began.checked_add(total)
+        let upstream = self.upstream();
+        let limit = match (self.websocket, self.answered) {
+            (false, _) => upstream.total_timeout?,
+            (true, false) => upstream
+                .connect_timeout
+                .saturating_add(upstream.read_timeout),
+            (true, true) => return None,
+        };
+        self.began.checked_add(limit)
     }
 
     /// The server to use now; `None` when pingora cannot have it, which a compiled configuration excludes.
@@ -158,8 +163,7 @@ impl Forwarding {
         if self.websocket {
             options.read_timeout = None;
             options.write_timeout = None;
-        }
-        if let Some(deadline) = self.deadline() {
+        } else if let Some(deadline) = self.deadline() {
             // Zero would be no time to send anything at all.
             let left = deadline.saturating_duration_since(Instant::now());
             let left = left.max(Duration::from_millis(1));
@@ -185,12 +189,14 @@ impl Forwarding {
         self.move_on()
     }
 
-    /// Notes that an answer, or the first of several heads of one, has come.
-    pub fn answered(&mut self) {
-        if !self.answered {
+    /// Notes that an answer, or the first of several heads of one, has come; whether it was awaited.
+    pub fn answered(&mut self) -> bool {
+        let awaited = !self.answered;
+        if awaited {
             self.answered = true;
             self.lease.note_answer();
         }
+        awaited
     }
 
     /// Notes that an exchange broke off; whether the request is to be sent again. `kept` says that its
@@ -224,7 +230,11 @@ impl Forwarding {
     fn move_on(&mut self) -> bool {
         self.failed = Some(self.lease.index());
         self.tried.note(self.lease.index());
-        match self.pool.choose(self.visitor, self.tried, Instant::now()) {
+        match self
+            .lease
+            .pool()
+            .choose(self.visitor, self.tried, Instant::now())
+        {
             Ok(lease) => {
                 self.lease = lease;
                 self.anew = false;
@@ -243,13 +253,14 @@ fn visitor(asked: &Asked<'_>) -> u64 {
     }
 }
 
-/// Whether the connection ended. A timeout is something else: the visitor has waited for long, and what was
-/// slow on one server would be started on the next as well. So is an answer that makes no sense.
+/// Whether the connection or stream ended. A timeout is something else: the visitor has waited for long, and
+/// what was slow on one server would be started on the next as well. So is an answer that makes no sense.
 fn is_closed(error: &Error) -> bool {
-    match error.etype() {
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => true,
-        // Set for what RFC 9113 §8.7 says was not acted on.
-        ErrorType::H2Error => error.retry(),
-        _ => false,
-    }
+    matches!(
+        error.etype(),
+        ErrorType::ConnectionClosed
+            | ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::H2Error
+    )
 }

@@ -3,7 +3,10 @@
 //! The library's own checks come with a connector each, which reads the system's authorities anew, show no
 //! client certificate and put no limit on an answer as a whole; what is here is what they do, on one connector.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use http::{HeaderValue, Uri, header, uri::PathAndQuery};
 use pingora::{
@@ -43,16 +46,17 @@ pub async fn watch(core: Arc<Core>) {
 /// How soon the servers of a new configuration are asked.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
+/// Made when they are needed first: each reads the system's authorities.
 struct Connectors {
-    transport: TransportConnector,
-    http: Connector,
+    transport: LazyLock<TransportConnector>,
+    http: LazyLock<Connector>,
 }
 
 impl Connectors {
-    fn new() -> Self {
+    const fn new() -> Self {
         Self {
-            transport: TransportConnector::new(None),
-            http: Connector::new(None),
+            transport: LazyLock::new(|| TransportConnector::new(None)),
+            http: LazyLock::new(|| Connector::new(None)),
         }
     }
 }
@@ -123,9 +127,8 @@ impl Check {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::new(ErrorType::ReadTimedout)),
             };
-            match streak.note(answer.is_ok()) {
-                Some(well) => self.change(well, answer.err().as_deref()),
-                None => {}
+            if let Some(well) = streak.note(answer.is_ok()) {
+                self.change(well, answer.err().as_deref());
             }
         }
     }

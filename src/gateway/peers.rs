@@ -6,7 +6,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use pingora::{
-    protocols::l4::socket::SocketAddr,
+    protocols::{TcpKeepalive, l4::socket::SocketAddr},
     upstreams::peer::{ALPN, HttpPeer},
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
@@ -129,6 +129,7 @@ fn peers(upstream: &Upstream, group: u64) -> Vec<HttpPeer> {
             options.read_timeout = Some(upstream.read_timeout);
             options.write_timeout = Some(upstream.write_timeout);
             options.idle_timeout = Some(upstream.idle_timeout);
+            options.tcp_keepalive = Some(KEEPALIVE);
             peer
         })
         .collect()
@@ -144,5 +145,75 @@ fn client(client: &ClientCertificate) -> Arc<CertKey> {
     Arc::new(CertKey::new(chain, client.key.secret_der().to_vec()))
 }
 
+/// Finds out that a machine is gone without a word: an HTTP/2 connection to it would swallow one request after
+/// the other, and a silent WebSocket stay open for ever.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(30),
+    interval: Duration::from_secs(10),
+    count: 3,
+    #[cfg(target_os = "linux")]
+    user_timeout: Duration::from_secs(90),
+};
+
 /// What servers allow at least, as RFC 9113 §6.5.2 recommends. The library's default is one.
 const STREAMS_PER_CONNECTION: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config, relying_party::RelyingParty};
+
+    fn snapshot(servers: &str) -> Snapshot {
+        let text = format!(
+            "relying_party = {{ id = \"localhost\", origins = [\"http://localhost:8080\"] }}\n\
+             [[upstream]]\nname = \"app\"\nservers = {servers}\n[[route]]\nupstream = \"app\"\n"
+        );
+        let config = config::parse(&text, Path::new("/gateway.toml"), &|_| None)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config;
+        let relying_party = RelyingParty::new(&config.relying_party).unwrap();
+        Snapshot::new(config, relying_party)
+    }
+
+    fn group_of(peers: &Peers, snapshot: &Snapshot) -> u64 {
+        let pool = snapshot.pools.of(0).unwrap();
+        peers.to(0, 0, &pool.servers()[0]).unwrap().group_key
+    }
+
+    #[test]
+    fn a_request_of_an_older_configuration_does_not_bring_its_peers_back() {
+        let (old, new) = (snapshot("[\"127.0.0.1:1\"]"), snapshot("[\"127.0.0.1:1\"]"));
+        let cache = PeerCache::default();
+        let first = group_of(&cache.of(&old), &old);
+        let second = group_of(&cache.of(&new), &new);
+        assert_ne!(first, second, "their connections do not mix");
+        let kept = cache.of(&new);
+        assert_eq!(group_of(&cache.of(&old), &old), first);
+        assert!(Arc::ptr_eq(&kept, &cache.of(&new)));
+    }
+
+    #[test]
+    fn a_peer_is_where_its_server_is_at_the_moment() {
+        let snapshot = snapshot("[\"localhost:1\", \"unix:/run/app.sock\"]");
+        let peers = PeerCache::default().of(&snapshot);
+        let servers = snapshot.pools.of(0).unwrap().servers();
+        servers[0].move_to("127.0.0.9:9".parse().unwrap());
+        for (index, address) in [(0, "127.0.0.9:9"), (1, "/run/app.sock")] {
+            let peer = peers.to(0, index, &servers[index]).unwrap();
+            assert!(peer._address.to_string().contains(address), "{peer}");
+        }
+        assert!(peers.to(0, 2, &servers[0]).is_none());
+    }
+
+    #[test]
+    fn a_new_connection_is_asked_for_and_not_kept() {
+        let snapshot = snapshot("[\"127.0.0.1:1\"]");
+        let peers = PeerCache::default().of(&snapshot);
+        let server = &snapshot.pools.of(0).unwrap().servers()[0];
+        let mut peer = peers.to(0, 0, server).unwrap();
+        let kept = peer.group_key;
+        avoid_kept_connections(&mut peer);
+        assert_ne!(peer.group_key, kept);
+        assert_eq!(peer.options.idle_timeout, Some(Duration::ZERO));
+    }
+}

@@ -178,7 +178,7 @@ impl Proxy {
                 };
                 match Forwarding::new(&permit, snapshot.clone(), &asked) {
                     Ok(forwarding) => {
-                        deadline::set(forwarding.deadline());
+                        deadline::set(forwarding.deadline(), passage.request_id);
                         passage.forwarding = Some(forwarding);
                     }
                     Err(no_way) => return refuse(&failure::no_way(no_way), passage),
@@ -391,8 +391,10 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> pingora::Result<()> {
-        if let Some(forwarding) = &mut passage.forwarding {
-            forwarding.answered();
+        if let Some(forwarding) = &mut passage.forwarding
+            && forwarding.answered()
+        {
+            deadline::set(forwarding.deadline(), passage.request_id);
         }
         let switching = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if head.status.is_informational() && !switching {

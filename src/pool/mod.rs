@@ -162,6 +162,11 @@ impl Tried {
 }
 
 impl Lease {
+    /// The pool it is of.
+    pub const fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     /// The server's place in its pool.
     pub const fn index(&self) -> usize {
         self.index

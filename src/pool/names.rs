@@ -34,26 +34,30 @@ fn follow(
     found: std::io::Result<Vec<SocketAddr>>,
 ) {
     let name = server.name();
+    let found = match found {
+        Ok(found) if found.is_empty() => Err(std::io::Error::other("it has no address")),
+        other => other,
+    };
+    let news = server.note_lookup(found.is_ok());
     let settled = match found {
         Ok(found) => config::Server::settle(&found, Some(present)),
         Err(error) => {
-            tracing::warn!(upstream, server = name, %error, "a server's name cannot be looked up; its address stays");
+            if news {
+                tracing::warn!(upstream, server = name, %error, "a server's name cannot be looked up; its address stays");
+            }
             return;
         }
     };
-    match settled {
-        Some(address) if address != present => {
-            server.move_to(address);
-            tracing::info!(upstream, server = name, %address, "a server has moved");
-        }
-        Some(_) => {}
-        None => {
-            tracing::warn!(
-                upstream,
-                server = name,
-                "a server's name has no address now; the old one stays"
-            );
-        }
+    if news {
+        tracing::info!(
+            upstream,
+            server = name,
+            "a server's name can be looked up again"
+        );
+    }
+    if let Some(address) = settled.filter(|address| *address != present) {
+        server.move_to(address);
+        tracing::info!(upstream, server = name, %address, "a server has moved");
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Server {
     /// What the checks say.
     well: AtomicBool,
     failures: AtomicU32,
+    /// Whether its name could not be looked up the last time.
+    lost: AtomicBool,
     since: Instant,
     /// Milliseconds after `since` until which it is left out; zero when it is not.
     out_until: AtomicU64,
@@ -58,6 +60,7 @@ impl Server {
             in_flight: AtomicU32::new(0),
             well: AtomicBool::new(true),
             failures: AtomicU32::new(0),
+            lost: AtomicBool::new(false),
             since: Instant::now(),
             out_until: AtomicU64::new(0),
         }
@@ -85,6 +88,11 @@ impl Server {
             } => Some((name, *port, **address.load())),
             Place::Network { name: None, .. } | Place::Unix(_) => None,
         }
+    }
+
+    /// Notes whether its name could be looked up; whether that is news.
+    pub(super) fn note_lookup(&self, found: bool) -> bool {
+        self.lost.swap(!found, Ordering::Relaxed) == found
     }
 
     /// It has moved.

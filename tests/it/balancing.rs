@@ -152,6 +152,23 @@ async fn an_account_keeps_its_server_and_moves_only_while_it_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn visitors_without_a_session_keep_the_server_of_their_network() {
+    let servers = [
+        Upstream::start().await,
+        Upstream::start().await,
+        Upstream::start().await,
+    ];
+    let addresses = servers.each_ref().map(|server| server.address);
+    let gateway = before(&addresses, PUBLIC, "balance = 'consistent-hash'").await;
+    for _ in 0..6 {
+        assert_eq!(gateway.person().open("/x").await.status, 200);
+    }
+    let mut shares = servers.each_ref().map(|server| arrived(server, "/x"));
+    shares.sort_unstable();
+    assert_eq!(shares, [0, 0, 6]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_it_is_unwell_gets_no_requests_until_it_is_well() {
     let (one, other) = (Upstream::start().await, Upstream::start().await);
     for server in [&one, &other] {

@@ -1,11 +1,21 @@
 //! Servers that break off at a precise moment: what may be sent again is, and nothing is delivered twice that
 //! must not be.
 
+use std::net::SocketAddr;
+
 use reqwest::Method;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
 
 use crate::harness::{
     Gateway,
+    nginx::Nginx,
+    raw,
     script::{Act, Scripted},
+    upstream::Upstream,
 };
 
 /// A gateway before these servers, each of which is tried in turn, beginning with the first.
@@ -129,7 +139,7 @@ async fn nothing_is_sent_again_once_a_byte_of_the_answer_came_through() {
         let broken = Scripted::start(&[act]).await;
         let other = Scripted::start(&[]).await;
         let gateway = before(&[&broken, &other], "retries = 5").await;
-        let answer = crate::harness::raw::get(gateway.address, "/x", &[]).await;
+        let answer = raw::get(gateway.address, "/x", &[]).await;
         assert!(!answer.0.ends_with("ok"), "{act:?}: {}", answer.0);
         assert_eq!(broken.methods(), ["GET"], "{act:?}");
         assert!(other.heard().is_empty(), "{act:?}");
@@ -176,4 +186,74 @@ async fn a_closing_kept_connection_does_not_count_against_its_server() {
     // Its four, and the one that was sent again.
     assert_eq!(server.heard().len(), 5);
     assert_eq!(other.heard().len(), 4);
+}
+
+/// A server of HTTP/2 that meets each request with this frame and hangs up; and how many requests came.
+async fn broken_http_2_server(last_frame: &'static [u8]) -> (SocketAddr, watch::Receiver<usize>) {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const HEADERS: u8 = 1;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (requests, heard) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut preface = [0; 24];
+            if stream.read_exact(&mut preface).await.is_err() {
+                continue;
+            }
+            stream.write_all(SETTINGS).await.unwrap();
+            let mut head = [0; 9];
+            while stream.read_exact(&mut head).await.is_ok() {
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut payload = vec![0; length as usize];
+                stream.read_exact(&mut payload).await.unwrap();
+                if head[3] == HEADERS {
+                    requests.send_modify(|count| *count += 1);
+                    stream.write_all(last_frame).await.unwrap();
+                    break;
+                }
+            }
+        }
+    });
+    (address, heard)
+}
+
+/// RST_STREAM of the first stream with REFUSED_STREAM: nothing was done (RFC 9113 §8.7).
+const REFUSED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_2_the_same_is_sent_again_and_the_same_is_not() {
+    for last_frame in [&b""[..], REFUSED] {
+        for (method, body_bytes, expected) in [
+            (Method::GET, 0, 200),
+            (Method::PUT, 9, 200),
+            (Method::POST, 9, 502),
+        ] {
+            let (broken, heard) = broken_http_2_server(last_frame).await;
+            // It reads a body before it answers, as apps do.
+            let app = Upstream::start().await;
+            let pass_on = format!("location /x {{ proxy_pass http://{}; }}", app.address);
+            let other = Nginx::start("http2", &pass_on).await;
+            let gateway = Gateway::start()
+                .with_upstream("protocol = 'h2'")
+                .with_route("path = '/*'\naccess = 'public'")
+                .before(broken)
+                .before(other.address)
+                .await;
+            assert_eq!(
+                status(&gateway, method.clone(), body_bytes).await,
+                expected,
+                "{method} {last_frame:?}"
+            );
+            assert_eq!(*heard.borrow(), 1, "{method} {last_frame:?}");
+            let arrived: Vec<_> = app.received();
+            let bodies: Vec<_> = arrived.iter().map(|request| request.body.len()).collect();
+            let expected = if expected == 200 {
+                vec![body_bytes]
+            } else {
+                vec![]
+            };
+            assert_eq!(bodies, expected, "{method} {last_frame:?}");
+        }
+    }
 }

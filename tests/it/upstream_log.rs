@@ -11,7 +11,8 @@ use crate::harness::{
     process::Process,
     script::{Act, Scripted},
     tls_server::TlsServer,
-    waiting::SOON,
+    upstream::{Answer, Upstream},
+    waiting::{SOON, within},
 };
 
 const PUBLIC: &str = "path = '/*'\naccess = 'public'";
@@ -107,4 +108,44 @@ async fn a_certificate_that_is_not_trusted_is_explained_and_the_systems_authorit
     let environment = [("SSL_CERT_FILE", authority.file.as_path())];
     let (_process, _log) = Process::serve_and_log(&gateway.config, &environment);
     assert_eq!(gateway.person().open("/x").await.text(), "trusted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_health_is_one_line() {
+    let server = Upstream::start().await;
+    let answer = |status: &str| {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        server.answer("/healthz", Answer::Raw(head.into_bytes()));
+    };
+    answer("500 Oh");
+    let mut gateway = Gateway::start()
+        .with_route(PUBLIC)
+        .before(server.address)
+        .with_upstream(
+            "health = { path = '/healthz', interval = '1s', unhealthy_after = 1, healthy_after = 1 }",
+        )
+        .await;
+    gateway.stop().await;
+    let (_process, log) = Process::serve_and_log(&gateway.config, &[]);
+    let next = || loop {
+        let line = tokio::task::block_in_place(|| log.recv_timeout(SOON)).expect("a line");
+        let text = line["message"].as_str().unwrap_or_default();
+        if text.starts_with("a server is") {
+            return line;
+        }
+    };
+    let down = next();
+    assert_eq!(down["message"], "a server is down");
+    assert_eq!(down["upstream"], "app");
+    assert_eq!(down["server"], server.address.to_string());
+    assert_eq!(down["status"], 500);
+    // Two more checks that say the same.
+    let checks = || server.targets().len();
+    let before = checks();
+    within(SOON, "it is asked again", || async {
+        (checks() > before + 1).then_some(())
+    })
+    .await;
+    answer("200 OK");
+    assert_eq!(next()["message"], "a server is up again");
 }

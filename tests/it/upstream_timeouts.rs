@@ -18,6 +18,9 @@ use crate::harness::{
 
 const PUBLIC: &str = "path = '/*'\naccess = 'public'";
 
+const HANDSHAKE: &str = "GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_no_answer_when_the_whole_time_is_over_gets_a_page() {
     let gateway = Gateway::start()
@@ -66,9 +69,7 @@ async fn a_websocket_outlives_the_time_for_exchanges() {
         .with_upstream(&format!("{limits}\n{other}"))
         .await;
     let mut socket = TcpStream::connect(gateway.address).await.unwrap();
-    let request = "GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    socket.write_all(request.as_bytes()).await.unwrap();
+    socket.write_all(HANDSHAKE.as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await.unwrap());
@@ -118,4 +119,58 @@ async fn cut_after(gateway: &Gateway, target: &str) -> Duration {
     );
     assert!(!answer.ends_with("0\r\n\r\n"), "it looks whole: {answer}");
     start.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_never_opens_a_websocket_is_given_up() {
+    let gateway = Gateway::start()
+        .with_route(PUBLIC)
+        .with_upstream("connect_timeout = '1s'\nread_timeout = '1s'")
+        .await;
+    gateway.upstream.answer("/echo", Answer::Silence);
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+    socket.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let closed = tokio::time::timeout(SOON, socket.read_to_end(&mut Vec::new())).await;
+    closed.expect("it is closed").unwrap();
+    assert_eq!(gateway.upstream.targets(), ["/echo"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let server = Scripted::start(&[]).await;
+    let gateway = Gateway::start()
+        .with_route(PUBLIC)
+        .before(server.address)
+        .with_upstream("idle_timeout = '1s'")
+        .await;
+    let person = gateway.person();
+    assert_eq!(person.open("/x").await.status, 200);
+    assert_eq!(person.open("/x").await.status, 200);
+    assert_eq!((server.connections(), server.open()), (1, 1), "it is kept");
+    within(SOON, "it is closed", || async {
+        (server.open() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(person.open("/x").await.status, 200);
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_idle_connections_are_kept_than_allowed() {
+    let server = Scripted::start(&[Act::Meet, Act::Meet]).await;
+    let gateway = Gateway::start()
+        .with_route(PUBLIC)
+        .before(server.address)
+        .with_upstream("max_idle = 1")
+        .await;
+    let (one, other) = (gateway.person(), gateway.person());
+    let (first, second) = tokio::join!(one.open("/x"), other.open("/x"));
+    assert_eq!([first.status, second.status], [200, 200]);
+    assert_eq!(server.connections(), 2);
+    within(SOON, "one of the two is closed", || async {
+        (server.open() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(one.open("/x").await.status, 200);
+    assert_eq!(server.connections(), 2, "the other one is used");
 }

@@ -25,11 +25,11 @@ pub struct Upstream {
     #[schemars(example = &"2s")]
     pub connect_timeout: At<Period>,
     /// The longest silence while an answer is awaited or read, after which the visitor gets 504. WebSockets
-    /// are exempt. gRPC streams are not: give their upstream a long one.
+    /// are exempt once they are open. gRPC streams are not: give their upstream a long one.
     #[schemars(example = &"5m")]
     pub read_timeout: At<Period>,
-    /// The longest time that a piece of the request may take to be accepted, after which the visitor gets 504.
-    /// WebSockets are exempt.
+    /// The longest time that a piece of the request may take to be accepted. After it no more is sent, and the
+    /// visitor gets 504 unless an answer comes within `read_timeout`. WebSockets are exempt.
     #[schemars(example = &"30s")]
     pub write_timeout: At<Period>,
     /// The longest time for an exchange as a whole, from the end of the request's header to the end of the

@@ -1,15 +1,20 @@
-"""Calls apps/grpc_server.py and prints one line per observation. Arguments: host:port, cookie (may be empty),
-calls."""
+"""Calls apps/grpc_server.py and prints one line per observation. Arguments: host:port, the file of the authority
+to trust (empty for no TLS), cookie (may be empty), calls."""
 
 import queue
 import sys
 
 import grpc
 
-target, cookie, *calls = sys.argv[1:]
+target, authority, cookie, *calls = sys.argv[1:]
 metadata = (("cookie", cookie),) if cookie else ()
 # A proxy in the environment is none of the test's business.
-channel = grpc.insecure_channel(target, options=(("grpc.enable_http_proxy", 0),))
+options = (("grpc.enable_http_proxy", 0),)
+if authority:
+    with open(authority, "rb") as file:
+        channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(file.read()), options=options)
+else:
+    channel = grpc.insecure_channel(target, options=options)
 PATIENCE = 15
 
 

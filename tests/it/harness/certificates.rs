@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 
 /// PEM files in one folder.
 pub struct Certificates {
@@ -19,6 +21,10 @@ impl Certificates {
             key: folder.join("key.pem"),
         };
         let mut authority = CertificateParams::new(vec![]).unwrap();
+        // OpenSSL takes a certificate for self-signed when both are called the same.
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "Authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,

@@ -10,6 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::{Barrier, watch},
     task::JoinHandle,
 };
 
@@ -35,19 +36,22 @@ pub enum Act {
     Hint,
     /// The head and half the body of an answer, then the connection is closed.
     HalfBody,
+    /// As [`Act::Answer`], once two requests have come so far.
+    Meet,
     /// The body is not read, and nothing is said.
     Deaf,
     /// Nothing, for as long as the connection stays open.
     Silence,
 }
 
-#[derive(Default)]
 struct Script {
     acts: Mutex<VecDeque<Act>>,
     /// What follows the last act.
     afterwards: Mutex<Option<Act>>,
     heard: Mutex<Vec<Heard>>,
     connections: Mutex<usize>,
+    open: watch::Sender<usize>,
+    meeting: Barrier,
 }
 
 /// One request that arrived.
@@ -62,15 +66,18 @@ impl Scripted {
     pub async fn start(acts: &[Act]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let script = Arc::<Script>::default();
-        script.acts.lock().unwrap().extend(acts);
+        let script = Arc::new(Script::new(acts));
         let playing = script.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *playing.connections.lock().unwrap() += 1;
                 let script = playing.clone();
-                // The gateway closes connections, too.
-                tokio::spawn(async move { drop(script.play(stream).await) });
+                script.open.send_modify(|open| *open += 1);
+                tokio::spawn(async move {
+                    // The gateway closes connections, too.
+                    drop(script.play(stream).await);
+                    script.open.send_modify(|open| *open -= 1);
+                });
             }
         });
         Self {
@@ -96,6 +103,11 @@ impl Scripted {
         self.script.heard.lock().unwrap().clone()
     }
 
+    /// How many connections are open now.
+    pub fn open(&self) -> usize {
+        *self.script.open.borrow()
+    }
+
     /// How many connections were made.
     pub fn connections(&self) -> usize {
         *self.script.connections.lock().unwrap()
@@ -109,6 +121,17 @@ impl Drop for Scripted {
 }
 
 impl Script {
+    fn new(acts: &[Act]) -> Self {
+        Self {
+            acts: Mutex::new(acts.iter().copied().collect()),
+            afterwards: Mutex::default(),
+            heard: Mutex::default(),
+            connections: Mutex::default(),
+            open: watch::Sender::new(0),
+            meeting: Barrier::new(2),
+        }
+    }
+
     fn next(&self) -> Act {
         let next = self.acts.lock().unwrap().pop_front();
         let afterwards = *self.afterwards.lock().unwrap();
@@ -131,7 +154,10 @@ impl Script {
                 .unwrap()
                 .push(Heard { method, body_bytes });
             match act {
-                Act::Answer => {
+                Act::Answer | Act::Meet => {
+                    if act == Act::Meet {
+                        self.meeting.wait().await;
+                    }
                     stream
                         .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                         .await?;
