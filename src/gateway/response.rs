@@ -48,9 +48,10 @@ fn add_careful_headers(response: &mut ResponseHeader) -> pingora::Result<()> {
         (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
         (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
     ] {
-        let said = response.headers.contains_key(&name);
         // Browsers that know both obey the policy alone; others would be stricter than the app means.
-        if !said && !(name == header::X_FRAME_OPTIONS && frames) {
+        let said =
+            (name == header::X_FRAME_OPTIONS && frames) || response.headers.contains_key(&name);
+        if !said {
             response.insert_header(name, value)?;
         }
     }

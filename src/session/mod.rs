@@ -15,14 +15,12 @@ mod jwt_ring;
 mod key_ring;
 mod key_use;
 mod revocation;
+mod stored_keys;
 mod verified;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -35,6 +33,7 @@ use self::{
     bells::Bells,
     following::{AccountNews, SessionNews},
     revocation::{End, RevocationView},
+    stored_keys::{add_first_key, load_keys},
     verified::{Presented, VerifiedToken},
 };
 pub use self::{
@@ -42,6 +41,7 @@ pub use self::{
     claims::{Claims, RENEW_AFTER, TOKEN_LIFETIME, TokenFormat},
     key_ring::{Key, KeyRing},
     key_use::{KeyUse, key_uses},
+    stored_keys::rotate_key,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -51,10 +51,8 @@ use crate::{
     policy::decision,
     secret::ServerSecret,
     store::{
-        Account, AccountKey, AccountState, Change, ChangePosition, SessionRecord, Store,
-        StoreError, StoredKey,
+        Account, AccountKey, AccountState, Change, ChangePosition, SessionRecord, Store, StoreError,
     },
-    telemetry::audit::{Actor, AuditEvent, AuditRecord},
 };
 
 /// A request's live session.
@@ -243,51 +241,6 @@ impl Sessions {
             .sign(&Claims::of(session, self.clock.now()), &self.keys.load())
     }
 
-    /// Makes the first key for assertions if there is none: before the first app is told anything in one.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn ensure_assertion_key(&self) -> Result<(), SessionsError> {
-        if self.assertion_keys.load().is_empty() {
-            let (store, secret) = (&*self.store, &self.secret);
-            add_first_key(store, secret, self.clock.now(), KeyKind::Assertion).await?;
-            let loaded = load_keys(store, secret).await?;
-            self.assertion_keys.store(Arc::new(loaded.assertion));
-        }
-        Ok(())
-    }
-
-    /// A signed statement of who asks, by `issuer` for the app at the host `audience`; `None` when there is no
-    /// key.
-    pub fn assertion(&self, visit: &Visit, issuer: &str, audience: &str) -> Option<HeaderValue> {
-        let (keys, now) = (self.assertion_keys.load(), self.clock.now());
-        self.assertions.of(visit, (issuer, audience), &keys, now)
-    }
-
-    /// The keys by which apps verify assertions.
-    pub fn jwks(&self) -> Jwks {
-        self.assertion_keys.load().published(self.clock.now())
-    }
-
-    /// Forgets the signing keys that can verify nothing any more.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn forget_keys(&self) -> Result<(), SessionsError> {
-        let now = self.clock.now();
-        for kind in KeyKind::ALL {
-            let superseded_before = match kind {
-                KeyKind::Session => now.minus(KEEP_SESSION_KEYS),
-                KeyKind::Assertion => assertion_keys::unneeded_before(now),
-            };
-            let store = &self.store;
-            for kid in store.forget_keys(kind, superseded_before, now).await? {
-                tracing::info!(%kind, kid, "a signing key that verifies nothing any more is forgotten");
-            }
-        }
-        Ok(())
-    }
-
     /// Learns what changed in the store since the last time. Whoever ended or changed something calls
     /// this before answering; the server also calls it several times a second for the sake of the others.
     ///
@@ -421,87 +374,6 @@ impl Sessions {
         }
         Ok(())
     }
-}
-
-/// A superseded session key is kept so long at least. That no living session needs it is for the store to say; this
-/// covers what the store cannot know, such as the clocks of nodes.
-const KEEP_SESSION_KEYS: Duration = Duration::from_secs(60 * 60);
-
-/// Adds a new key, which signs once it has settled. Gives its name.
-///
-/// # Errors
-/// When the store does not answer.
-pub async fn rotate_key(
-    store: &dyn Store,
-    secret: &ServerSecret,
-    now: Timestamp,
-    kind: KeyKind,
-    by: Actor,
-) -> Result<String, StoreError> {
-    let (key, audit) = new_key(secret, now, kind, Some(by));
-    store.add_key(&key, false, &audit).await?;
-    audit.log();
-    Ok(key.kid)
-}
-
-/// Adds the first key of a kind; nodes that start together agree on one.
-async fn add_first_key(
-    store: &dyn Store,
-    secret: &ServerSecret,
-    now: Timestamp,
-    kind: KeyKind,
-) -> Result<(), StoreError> {
-    let (key, audit) = new_key(secret, now, kind, None);
-    if store.add_key(&key, true, &audit).await? {
-        audit.log();
-    }
-    Ok(())
-}
-
-fn new_key(
-    secret: &ServerSecret,
-    now: Timestamp,
-    kind: KeyKind,
-    actor: Option<Actor>,
-) -> (StoredKey, AuditRecord) {
-    let key = match kind {
-        KeyKind::Session => Key::random(now).seal(secret),
-        KeyKind::Assertion => AssertionKey::random(now).seal(secret),
-    };
-    let kid = key.kid.clone();
-    let audit = AuditRecord {
-        at: now,
-        account: None,
-        network: None,
-        request: None,
-        actor,
-        event: AuditEvent::KeyRotated { kid, kind },
-    };
-    (key, audit)
-}
-
-/// The keys of each kind.
-struct LoadedKeys {
-    /// `None` when there is no key yet.
-    session: Option<KeyRing>,
-    assertion: AssertionKeys,
-}
-
-async fn load_keys(store: &dyn Store, secret: &ServerSecret) -> Result<LoadedKeys, SessionsError> {
-    let (mut session, mut assertion) = (Vec::new(), Vec::new());
-    for key in store.keys().await? {
-        match key.kind {
-            KeyKind::Session => session.push(Key::open(&key, secret)),
-            KeyKind::Assertion => assertion.push(AssertionKey::open(&key, secret)),
-        }
-    }
-    let session: Option<Vec<_>> = session.into_iter().collect();
-    let session = session.ok_or(SessionsError::WrongSecret)?;
-    let assertion: Option<Vec<_>> = assertion.into_iter().collect();
-    Ok(LoadedKeys {
-        session: (!session.is_empty()).then(|| KeyRing::new(session)),
-        assertion: AssertionKeys::new(assertion.ok_or(SessionsError::WrongSecret)?),
-    })
 }
 
 fn live(claims: Arc<Claims>, account: Arc<Account>, set_cookie: Option<HeaderValue>) -> Recall {

@@ -2,11 +2,13 @@
 
 mod address;
 mod administration;
+mod assertion;
 mod backup_codes;
 mod balancing;
 mod command_line;
 mod crash;
 mod door;
+mod delivery;
 mod enrolment;
 mod forwarding;
 mod grpc;
@@ -18,6 +20,7 @@ mod journeys;
 mod legacy_apps;
 mod limits;
 mod live;
+mod legacy_sign_in;
 mod mail_delivery;
 mod not_me;
 mod own_pages;

@@ -233,7 +233,7 @@ async fn over_http_2_the_same_is_sent_again_and_the_same_is_not() {
             // It reads a body before it answers, as apps do.
             let app = Upstream::start().await;
             let pass_on = format!("location /x {{ proxy_pass http://{}; }}", app.address);
-            let other = Nginx::start("http2", &pass_on).await;
+            let other = Nginx::answering("http2", &pass_on);
             let gateway = Gateway::start()
                 .with_upstream("protocol = 'h2'")
                 .with_route("path = '/*'\naccess = 'public'")

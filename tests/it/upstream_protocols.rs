@@ -1,5 +1,7 @@
 //! Servers that speak HTTP/2, with TLS and without, and servers behind sockets.
 
+use std::net::TcpListener;
+
 use reqwest::Method;
 
 use crate::harness::{
@@ -15,7 +17,7 @@ const PUBLIC: &str = "path = '/*'\naccess = 'public'";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_kinds_of_clients_reach_an_http_2_server_without_tls() {
-    let server = Nginx::start("http2", "").await;
+    let server = Nginx::answering("http2", "");
     let gateway = Gateway::start()
         .with_route(PUBLIC)
         .before(server.address)
@@ -44,7 +46,7 @@ async fn with_tls_http_2_is_agreed_by_alpn() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours");
     let issued = authority.issue("app.internal");
-    let server = Nginx::start("ssl http2", &nginx::tls(&issued.certificate, &issued.key)).await;
+    let server = Nginx::answering("ssl http2", &nginx::tls(&issued.certificate, &issued.key));
     let tls = format!(
         "tls = {{ ca = '{}', server_name = 'app.internal' }}",
         authority.file.display()
@@ -72,8 +74,8 @@ async fn with_tls_http_2_is_agreed_by_alpn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_asks_an_http_2_server_in_its_own_tongue() {
-    let well = Nginx::start("http2", "").await;
-    let unwell = Nginx::start("http2", "location = /healthz { return 500; }").await;
+    let well = Nginx::answering("http2", "");
+    let unwell = Nginx::answering("http2", "location = /healthz { return 500; }");
     let gateway = Gateway::start()
         .with_route(PUBLIC)
         .before(well.address)
@@ -101,7 +103,7 @@ async fn a_server_that_does_not_speak_http_2_is_an_app_that_is_down() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours");
     let issued = authority.issue("app.internal");
-    let server = Nginx::start("ssl", &nginx::tls(&issued.certificate, &issued.key)).await;
+    let server = Nginx::answering("ssl", &nginx::tls(&issued.certificate, &issued.key));
     let gateway = Gateway::start()
         .with_route(PUBLIC)
         .before(server.address)
@@ -115,7 +117,7 @@ async fn a_server_that_does_not_speak_http_2_is_an_app_that_is_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http_2_server_that_was_started_again_is_used_again() {
-    let server = Nginx::start("http2", "").await;
+    let server = Nginx::answering("http2", "");
     let address = server.address;
     let gateway = Gateway::start()
         .with_route(PUBLIC)
@@ -126,7 +128,7 @@ async fn an_http_2_server_that_was_started_again_is_used_again() {
     assert_eq!(person.open("/x").await.status, 200);
     drop(server);
     assert_eq!(person.open("/x").await.status, 502);
-    let _server = Nginx::start_at(address, "http2", "").await;
+    let _server = Nginx::answering_on(TcpListener::bind(address).unwrap(), "http2", "");
     assert_eq!(person.open("/x").await.status, 200);
 }
 
@@ -145,8 +147,13 @@ async fn a_websocket_to_an_http_2_server_is_refused_in_plain_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_behind_a_socket_is_reached_over_kept_connections() {
     let folder = tempfile::tempdir().unwrap();
-    let socket = format!("unix:{}/app.sock", folder.path().display());
-    let _server = Nginx::start("", &format!("listen {socket};")).await;
+    let path = folder.path().join("app.sock");
+    let socket = format!("unix:{}", path.display());
+    let _server = Nginx::answering("", &format!("listen {socket};"));
+    within(SOON, "nginx has its socket", || async {
+        tokio::net::UnixStream::connect(&path).await.ok()
+    })
+    .await;
     let gateway = Gateway::start()
         .with_route(PUBLIC)
         .before_server(&socket)

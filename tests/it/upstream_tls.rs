@@ -41,7 +41,7 @@ async fn a_trusted_nginx_is_asked_by_its_name_over_kept_connections() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours");
     let issued = authority.issue("app.internal");
-    let server = Nginx::start("ssl", &nginx::tls(&issued.certificate, &issued.key)).await;
+    let server = Nginx::answering("ssl", &nginx::tls(&issued.certificate, &issued.key));
     let tls = trusting(&authority.file, "app.internal");
     let gateway = before(&server.address.to_string(), &tls).await;
     let person = gateway.person();
@@ -66,7 +66,7 @@ async fn the_name_is_the_servers_own_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours");
     let issued = authority.issue("localhost");
-    let server = Nginx::start("ssl", &nginx::tls(&issued.certificate, &issued.key)).await;
+    let server = Nginx::answering("ssl", &nginx::tls(&issued.certificate, &issued.key));
     let gateway = before(
         &format!("localhost:{}", server.address.port()),
         &format!("{{ ca = '{}' }}", authority.file.display()),
@@ -150,7 +150,7 @@ async fn a_server_that_wants_a_certificate_gets_the_configured_one() {
         nginx::tls(&issued.certificate, &issued.key),
         clients.file.display()
     );
-    let server = Nginx::start("ssl", &directives).await;
+    let server = Nginx::answering("ssl", &directives);
     let gateway = before(&server.address.to_string(), &right).await;
     let reply = gateway.person().open("/x").await;
     assert!(reply.text().contains("client=SUCCESS"), "{}", reply.text());
@@ -163,7 +163,7 @@ async fn a_server_that_wants_a_certificate_gets_the_configured_one() {
 async fn plain_connections_do_not_stand_in_for_tls() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(folder.path(), "ours");
-    let plain = Nginx::start("", "").await;
+    let plain = Nginx::answering("", "");
     let tls = trusting(&ours.file, "app.internal");
     let gateway = before(&plain.address.to_string(), &tls).await;
     assert_eq!(gateway.person().open("/x").await.status, 502);

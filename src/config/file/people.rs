@@ -137,9 +137,13 @@ pub struct Identity {
     /// whichever are set; `[]` sets none.
     #[schemars(example = ["x-forwarded"])]
     pub headers: List<Preset>,
-    /// The header of a signed statement of who asks, made for this app: a JWT (ES256) that holds for five
-    /// minutes. Its keys are at `/.gatehouse/jwks.json`. An app that verifies it need not trust its network.
-    /// Without it none is made.
+    /// The header of a signed statement of who asks: a JWT (ES256) that holds for five minutes, so that an app
+    /// which verifies it need not trust its network. `iss` is the first of `relying_party.origins`, where the keys
+    /// are at `/.gatehouse/jwks.json`; `aud` is the host that was asked for, without port; `sub` is the account's
+    /// id, which never changes. Besides `preferred_username`, `email`, `name` and `groups` it says how the person
+    /// proved who they are: `acr` is `phr` for a session that a passkey opened or raised and that is not
+    /// restricted, else `basic`; `amr` as in RFC 8176; `auth_time`, the sign-in or a later step-up; `restricted`.
+    /// An app must check `aud` as well as the signature. Without this key none is made.
     #[schemars(example = &"X-Gatehouse-Assertion")]
     pub assertion: Option<At<String>>,
     /// Headers of your own to set, for apps that look for the person under other names. Any of them may be left

@@ -1,62 +1,80 @@
-//! A real nginx, for what servers of apps do: TLS, client certificates, HTTP/2, sockets.
+//! A real nginx in a folder of its own: for apps, and for what servers of apps do (TLS, client certificates,
+//! HTTP/2, sockets). It is given a socket that listens already, so that no port has to be guessed, and is
+//! ended by its id.
 
 use std::{
     net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
 
-use super::waiting::{SOON, within};
-
 /// A running nginx. It ends with this value.
 pub struct Nginx {
     pub address: SocketAddr,
     child: Child,
+    /// Its folder, for as long as it runs.
     _folder: TempDir,
 }
 
 impl Nginx {
-    /// Starts one server with these directives; `listen ADDRESS` gets `flags` such as `ssl`. It answers
-    /// every request with its protocol, the name it was asked for by SNI, its host and its body's length.
-    pub async fn start(flags: &str, directives: &str) -> Self {
-        Self::start_at(free_address(), flags, directives).await
+    /// Starts it with these lines in its one `server`, on these files: name and content.
+    pub fn start(server: &str, files: &[(&str, &str)]) -> Self {
+        Self::run(free(), "", server, files)
     }
 
-    /// The same at this address.
-    pub async fn start_at(address: SocketAddr, flags: &str, directives: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().display();
-        let config = format!(
-            "daemon off; master_process off; worker_processes 1; pid {path}/pid; error_log {path}/error.log;\n\
-             events {{ worker_connections 64; }}\n\
-             http {{ access_log off; client_body_temp_path {path}; proxy_temp_path {path}; fastcgi_temp_path {path};\n\
-             uwsgi_temp_path {path}; scgi_temp_path {path};\n\
-             server {{ listen {address} {flags}; {directives}\n\
-             location / {{ default_type text/plain;\n\
-             return 200 \"$server_protocol sni=$ssl_server_name host=$host client=$ssl_client_verify connection=$connection\"; }} }} }}\n"
+    /// Starts one server with these directives; its listener gets `flags` such as `ssl`. It answers every
+    /// request with its protocol, the name it was asked for by SNI, its host and its connection.
+    pub fn answering(flags: &str, directives: &str) -> Self {
+        Self::answering_on(free(), flags, directives)
+    }
+
+    /// The same on this listener.
+    pub fn answering_on(listener: TcpListener, flags: &str, directives: &str) -> Self {
+        let server = format!(
+            "{directives}\nlocation / {{ default_type text/plain;\n\
+             return 200 \"$server_protocol sni=$ssl_server_name host=$host client=$ssl_client_verify connection=$connection\"; }}"
         );
-        let file = folder.path().join("nginx.conf");
-        std::fs::write(&file, config).unwrap();
+        Self::run(listener, flags, &server, &[])
+    }
+
+    fn run(listener: TcpListener, flags: &str, server: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, content) in files {
+            let file = at(name);
+            std::fs::create_dir_all(file.parent().expect("it is in the folder")).unwrap();
+            std::fs::write(file, content).unwrap();
+        }
+        let address = listener.local_addr().unwrap();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|what| format!("{what}_temp_path {what};"))
+            .concat();
+        // Its worker stays who we are: another user could not read the folder. Where we are nobody special,
+        // nginx ignores the line.
+        let configuration = format!(
+            "daemon off; user root; pid nginx.pid; events {{ worker_connections 64; }}\n\
+             http {{ access_log off; {temporary} server {{ listen {address} {flags}; {server} }} }}\n"
+        );
+        std::fs::write(at("nginx.conf"), configuration).unwrap();
         let child = Command::new("nginx")
-            .args(["-c".as_ref(), file.as_os_str()])
-            .args(["-p".as_ref(), folder.path().as_os_str()])
-            .stdin(Stdio::null())
+            .arg("-p")
+            .arg(folder.path())
+            .args(["-c", "nginx.conf", "-e", "stderr"])
+            // Its standard input is the socket, and this says so.
+            .env("NGINX", "0;")
+            .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("nginx is installed");
-        let nginx = Self {
+            .expect("nginx runs");
+        Self {
             address,
             child,
             _folder: folder,
-        };
-        within(SOON, "nginx listens", || async {
-            tokio::net::TcpStream::connect(address).await.ok()
-        })
-        .await;
-        nginx
+        }
     }
 }
 
@@ -69,16 +87,15 @@ pub fn tls(certificate: &Path, key: &Path) -> String {
     )
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+fn free() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-/// nginx cannot be handed a listener; nobody else takes the port within the moment.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGTERM, so that it ends its worker too; it may have ended by itself.
+        let id = self.child.id().to_string();
+        Command::new("kill").arg(id).status().ok();
+        self.child.wait().ok();
+    }
 }

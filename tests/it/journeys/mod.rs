@@ -5,6 +5,7 @@ mod administration;
 mod backup_codes;
 mod email;
 mod hosts;
+mod legacy;
 mod loss;
 mod not_me;
 mod pairing;
