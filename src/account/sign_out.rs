@@ -13,8 +13,8 @@ use serde::Deserialize;
 use crate::{
     core::Core,
     session::cookie,
-    store::StoreError,
     sign_in::passkey,
+    store::StoreError,
     telemetry::audit::AuditEvent,
     web::{
         ask::{Ask, Form, Query},

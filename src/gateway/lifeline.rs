@@ -86,6 +86,11 @@ impl Lifeline {
         }
     }
 
+    /// Whether the request has come in whole.
+    pub fn is_body_in(&self) -> bool {
+        self.body_is_in.load(Ordering::Relaxed)
+    }
+
     /// The answer's header is here.
     pub fn note_answer(&self) {
         self.is_answered.store(true, Ordering::Relaxed);
@@ -144,7 +149,7 @@ impl Lifeline {
     /// By when, after the beginning, something has to move, and what it means if nothing does.
     fn next_stall(&self, patience: Patience) -> Option<(Duration, Cut)> {
         let moved_at = Duration::from_millis(self.moved_at.load(Ordering::Relaxed));
-        if !self.body_is_in.load(Ordering::Relaxed) {
+        if !self.is_body_in() {
             return Some((moved_at + patience.with_body?, Cut::UploadStalled));
         }
         if self.is_answered.load(Ordering::Relaxed) {

@@ -2,11 +2,11 @@
 //!
 //! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, the policy decides,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
-//! answer it here, [`rewriting`] and [`response`] see every answer out. [`connection`] lets connections in, with
-//! [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of theirs, [`meter`] and
-//! [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands still, [`tenure`] says
-//! how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes in; [`peers`] and
-//! [`health`] are about the servers of upstreams.
+//! answer it here, [`framing`], [`rewriting`] and [`response`] see every answer out. [`connection`] lets
+//! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
+//! theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands
+//! still, [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes
+//! in; [`peers`] and [`health`] are about the servers of upstreams.
 
 mod admission;
 mod app_path;
@@ -25,6 +25,7 @@ mod facts;
 mod failure;
 mod forwarded;
 mod forwarding;
+mod framing;
 mod health;
 mod http2;
 mod introduction;

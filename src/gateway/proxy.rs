@@ -25,6 +25,7 @@ use super::{
     facts::{Fault, RequestFacts, Wire},
     failure, forwarded,
     forwarding::{Asked, Forwarding},
+    framing,
     introduction::{Introduction, is_websocket},
     lifeline::Patience,
     own_pages,
@@ -391,6 +392,7 @@ impl ProxyHttp for Proxy {
         head: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> pingora::Result<()> {
+        framing::check(head, session.is_upgrade_req())?;
         if let Some(forwarding) = &mut passage.forwarding
             && forwarding.answered()
         {
@@ -424,6 +426,8 @@ impl ProxyHttp for Proxy {
             !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
         });
         session.set_keepalive(None);
+        let clients_fault = upload::stall_behind(error, &passage.lifeline);
+        let error = clients_fault.as_deref().unwrap_or(error);
         let refusal = failure::refusal_for(error).filter(|_| !begun);
         failure::report(error, refusal.as_ref(), passage);
         let Some(refusal) = refusal else {

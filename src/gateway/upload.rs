@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::{Version, header};
 use pingora::{Error, ErrorSource, ErrorType, proxy::Session};
 
-use super::{lifeline::Patience, refusal::Refusal};
+use super::{
+    lifeline::{Lifeline, Patience},
+    refusal::Refusal,
+};
 use crate::{
     config::{Config, Delivery},
     policy::decision::Permit,
@@ -74,6 +77,16 @@ pub fn was_too_large(error: &Error) -> bool {
     *error.esource() == ErrorSource::Downstream && *error.etype() == TOO_LARGE
 }
 
+/// The client's failure behind one that looks like the upstream's: who has not got the whole request yet is not
+/// late with its answer.
+pub fn stall_behind(error: &Error, lifeline: &Lifeline) -> Option<Box<Error>> {
+    let waited_in_vain =
+        *error.esource() == ErrorSource::Upstream && *error.etype() == ErrorType::ReadTimedout;
+    (waited_in_vain && !lifeline.is_body_in()).then(|| {
+        Error::explain(ErrorType::ReadTimedout, "the rest of the body did not come").into_down()
+    })
+}
+
 /// How long a client may keep a forwarded request waiting, and the upstream its answer.
 pub fn patience(session: &Session, permit: &Permit<'_>, snapshot: &Snapshot) -> Patience {
     let route = permit.route();
@@ -124,6 +137,18 @@ mod tests {
         count.restart();
         assert!(count.add(Some(&piece), Some(10)).is_ok());
         assert!(Count::default().add(Some(&piece), None).is_ok());
+    }
+
+    #[test]
+    fn an_app_that_waits_for_the_rest_of_a_body_is_not_to_blame() {
+        let late = Error::explain(ErrorType::ReadTimedout, "no header").into_up();
+        let lifeline = Lifeline::default();
+        let behind = stall_behind(&late, &lifeline).unwrap();
+        assert_eq!(*behind.esource(), ErrorSource::Downstream);
+        let closed = Error::explain(ErrorType::ConnectionClosed, "no header").into_up();
+        assert!(stall_behind(&closed, &lifeline).is_none());
+        lifeline.note_body(true);
+        assert!(stall_behind(&late, &lifeline).is_none());
     }
 
     #[test]

@@ -4,33 +4,23 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     thread,
 };
 
 /// `gatehouse serve`, running.
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
 
 impl Process {
     /// Starts it and waits until it listens.
     pub fn serve(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gatehouse"))
-            .arg("serve")
-            .arg("--config")
-            .arg(config)
-            .env_remove("GATEHOUSE_CONFIG")
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("cargo built the binary");
-        let stdout = child.stdout.take().expect("it is piped");
-        let process = Self(child);
-        let mut line = String::new();
-        tokio::task::block_in_place(|| BufReader::new(stdout).read_line(&mut line))
-            .expect("it prints where it listens");
-        assert!(line.starts_with("listening on "), "{line:?}");
-        process
+        Self::serve_and_log(config, &[]).0
     }
 
     /// Starts it in this environment and waits until it listens; its log comes line by line, each a JSON object.
@@ -43,6 +33,7 @@ impl Process {
             .arg(config)
             .env_remove("GATEHOUSE_CONFIG")
             .env_remove("GATEHOUSE_LOG")
+            .env_remove("RUST_LOG")
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -50,26 +41,37 @@ impl Process {
             .expect("cargo built the binary");
         let stdout = child.stdout.take().expect("it is piped");
         let stderr = child.stderr.take().expect("it is piped");
-        let process = Self(child);
-        let (sender, log) = channel();
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let written = log.clone();
+        let (sender, lines) = channel();
         // Ends with the child, whose log it reads.
         thread::spawn(move || {
-            BufReader::new(stderr)
-                .lines()
-                .map_while(Result::ok)
-                .filter_map(|line| serde_json::from_str(&line).ok())
-                .try_for_each(|line| sender.send(line))
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Ok(record) = serde_json::from_str(&line) {
+                    // Most tests do not listen.
+                    let _ = sender.send(record);
+                }
+                written.lock().unwrap().push(line);
+            }
         });
+        let process = Self { child, log };
         let mut line = String::new();
         tokio::task::block_in_place(|| BufReader::new(stdout).read_line(&mut line))
             .expect("it prints where it listens");
         assert!(line.starts_with("listening on "), "{line:?}");
-        (process, log)
+        (process, lines)
+    }
+
+    /// What it has logged so far as a warning or worse.
+    pub fn warnings(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        let is_warning = |line: &&String| line.contains("\"WARN\"") || line.contains("\"ERROR\"");
+        log.iter().filter(is_warning).cloned().collect()
     }
 
     /// The most memory it has had so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kibibytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
@@ -78,7 +80,7 @@ impl Process {
 
     /// How many files and connections it has open.
     pub fn open_files(&self) -> usize {
-        let folder = format!("/proc/{}/fd", self.0.id());
+        let folder = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(folder).expect("it runs").count()
     }
 
@@ -91,7 +93,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself; either way it is gone when this returns.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
