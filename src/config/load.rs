@@ -354,6 +354,15 @@ max_age = "5m"
             "store.url = \"postgres://u:71717171@db/x\"\n",
             "[mail]\npassword = \"71717171\"\n",
             "[server]\nsecret = \"71717171\n",
+            "[[route]]\nauthorization = \"71717171\"\n",
+            "[[route]]\nauthorization = [\"71717171\"]\n",
+            "[[route]]\nauthorization = [{ basic = 71717171 }]\n",
+            "[[route]]\nauthorization = [{ bearer = [\"71717171\"] }]\n",
+            "[[route]]\nauthorization = [{ password = \"71717171\" }]\n",
+            "[[route]]\nrequest_headers = \"71717171\"\n",
+            "[[route]]\nrequest_headers.set = \"71717171\"\n",
+            "[[route]]\nrequest_headers.set = { X-Key = 71717171 }\n",
+            "[[route]]\nrequest_headers.set = { X-Key = \"7171\\u00007171\" }\n",
         ] {
             let found = problems(text);
             assert!(

@@ -74,7 +74,8 @@ pub fn options(limits: &DoorLimits) -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     // HTTP/2 with prior knowledge on plain listeners, for something in front that ends TLS.
     options.h2c = true;
-    options.keepalive_request_limit = Some(limits.requests_per_connection);
+    // The library counts how often a connection is used again.
+    options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
     options.h2_idle_timeout = Some(limits.idle_timeout);
     options
 }
@@ -114,11 +115,14 @@ impl ServerApp for Door {
             end,
         });
         let deadline = connection.deadline.clone();
-        let stream = Metered::new(entered.stream, deadline, door.limits.header.bytes);
+        let (stream, enough) = Metered::new(entered.stream, deadline, door.limits.header.bytes);
+        // A connection may live long; it should not keep a configuration that was replaced.
+        drop(config);
         tokio::select! {
             biased;
             _ = connection.process_new(Box::new(stream), &ending) => {}
             () = connection.deadline.missed() => tracing::debug!("a connection brought no request in time"),
+            () = enough.reached() => tracing::debug!("a connection sent more than a client has to"),
             () = connection.ended_while_silent(shutdown.clone()) => {}
             _ = cut.wait_for(|cut| *cut) => {}
         }

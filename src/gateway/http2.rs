@@ -25,7 +25,7 @@ const STREAMS: u32 = 100;
 const STREAMS_RESET: usize = 20;
 /// Faults of the client's that cost it a stream each, before they cost it the connection (CVE-2025-8671).
 const ERRORS: usize = 50;
-/// What may be on its way in one upload: 2.5 MB/s to the other side of the world, 25 MB/s across a country.
+/// What may be on its way in one upload: 1 MB/s over a round trip of 250 ms, 13 MB/s over one of 20 ms.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// And in all uploads of a connection, all of which the gateway may have to keep at once.
 const CONNECTION_WINDOW: u32 = 512 * 1024;

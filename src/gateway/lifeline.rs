@@ -24,6 +24,8 @@ tokio::task_local! {
 #[derive(Default)]
 pub struct Lifeline {
     watched: OnceLock<Watched>,
+    /// Whether an upstream is connected to and is being sent the request; connecting has limits of its own.
+    is_sending: AtomicBool,
     /// Milliseconds from the beginning to the last piece of the request's body.
     moved_at: AtomicU64,
     body_is_in: AtomicBool,
@@ -75,14 +77,30 @@ impl Lifeline {
         let _ = self.watched.set(watched);
     }
 
+    /// An upstream is connected to, for the first time or once more.
+    pub fn note_connecting(&self) {
+        self.is_sending.store(false, Ordering::Relaxed);
+    }
+
+    /// The request is sent from its beginning.
+    pub fn note_sending(&self) {
+        self.body_is_in.store(false, Ordering::Relaxed);
+        self.note_moved();
+        self.is_sending.store(true, Ordering::Relaxed);
+    }
+
     /// A piece of the request's body has come in.
     pub fn note_body(&self, is_last: bool) {
+        self.note_moved();
+        if is_last {
+            self.body_is_in.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn note_moved(&self) {
         if let Some(watched) = self.watched.get() {
             let moved_at = milliseconds(watched.began.elapsed());
             self.moved_at.store(moved_at, Ordering::Relaxed);
-        }
-        if is_last {
-            self.body_is_in.store(true, Ordering::Relaxed);
         }
     }
 
@@ -148,6 +166,9 @@ impl Lifeline {
 
     /// By when, after the beginning, something has to move, and what it means if nothing does.
     fn next_stall(&self, patience: Patience) -> Option<(Duration, Cut)> {
+        if !self.is_sending.load(Ordering::Relaxed) {
+            return None;
+        }
         let moved_at = Duration::from_millis(self.moved_at.load(Ordering::Relaxed));
         if !self.is_body_in() {
             return Some((moved_at + patience.with_body?, Cut::UploadStalled));
@@ -226,6 +247,8 @@ mod tests {
     fn a_body_must_move_and_after_it_a_header_must_come() {
         let lifeline = Lifeline::default();
         let stall = |lifeline: &Lifeline| lifeline.next_stall(PATIENCE);
+        assert_eq!(stall(&lifeline), None, "it is being connected");
+        lifeline.note_sending();
         assert_eq!(
             stall(&lifeline),
             Some((Duration::from_secs(60), Cut::UploadStalled))
@@ -245,8 +268,21 @@ mod tests {
     }
 
     #[test]
+    fn another_attempt_begins_anew() {
+        let lifeline = Lifeline::default();
+        lifeline.note_sending();
+        lifeline.note_body(true);
+        lifeline.note_connecting();
+        assert_eq!(lifeline.next_stall(PATIENCE), None);
+        lifeline.note_sending();
+        let (_, cut) = lifeline.next_stall(PATIENCE).unwrap();
+        assert_eq!(cut, Cut::UploadStalled);
+    }
+
+    #[test]
     fn an_early_answer_does_not_excuse_a_body_that_stalls() {
         let lifeline = Lifeline::default();
+        lifeline.note_sending();
         lifeline.note_answer();
         let (due, cut) = lifeline.next_stall(PATIENCE).unwrap();
         assert_eq!((due, cut), (Duration::from_secs(60), Cut::UploadStalled));

@@ -2,7 +2,9 @@
 //!
 //! On HTTP/1 the bytes of a header, of which the library would keep 1 MiB before anybody could refuse them.
 //! On HTTP/2 the frames that carry nothing of a request (CVE-2019-9512 and its kin): answering each costs the
-//! gateway more than it costs the sender. Whoever sends too much of either loses the connection.
+//! gateway more than it costs the sender. Whoever sends too much of either loses the connection: nothing more
+//! is read from it, and its [`Enough`] ends. A read that failed would be an error in the library's log, and
+//! strangers could fill that.
 
 use std::{
     fmt, io,
@@ -19,7 +21,10 @@ use pingora::protocols::{
     raw_connect::ProxyDigest,
     tls::{SslDigest, TlsRef},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
 
 use super::connection::HeaderDeadline;
 
@@ -30,6 +35,17 @@ pub struct Metered {
     /// The most bytes of a header on HTTP/1.
     header_bytes: usize,
     spoken: Spoken,
+    enough: Arc<Notify>,
+}
+
+/// Ends when a connection has sent too much.
+pub struct Enough(Arc<Notify>);
+
+impl Enough {
+    /// Waits for that.
+    pub async fn reached(&self) {
+        self.0.notified().await;
+    }
 }
 
 enum Spoken {
@@ -50,17 +66,25 @@ struct Header {
 
 impl Metered {
     /// Counts what comes over a connection.
-    pub fn new(inner: Stream, deadline: Arc<HeaderDeadline>, header_bytes: usize) -> Self {
-        Self {
+    pub fn new(
+        inner: Stream,
+        deadline: Arc<HeaderDeadline>,
+        header_bytes: usize,
+    ) -> (Self, Enough) {
+        let enough = Arc::new(Notify::new());
+        let metered = Self {
             inner,
             deadline,
             // Up to here a request still gets its 431, which is the better answer.
             header_bytes: header_bytes + ROOM_FOR_AN_ANSWER,
             spoken: Spoken::Nothing,
-        }
+            enough: enough.clone(),
+        };
+        (metered, Enough(enough))
     }
 
-    fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Takes what came; `false` when it was too much.
+    fn count(&mut self, bytes: &[u8]) -> bool {
         if let Spoken::Nothing = self.spoken {
             self.spoken = if bytes.starts_with(b"PRI") {
                 Spoken::Http2(Frames::new(Instant::now()))
@@ -68,7 +92,7 @@ impl Metered {
                 Spoken::Http1(Header::default())
             };
         }
-        let passed = match &mut self.spoken {
+        match &mut self.spoken {
             Spoken::Nothing => true,
             Spoken::Http1(header) => {
                 // Bodies are not counted, but for what comes along with the end of a header.
@@ -81,17 +105,12 @@ impl Metered {
                 header.bytes <= self.header_bytes
             }
             Spoken::Http2(frames) => frames.pass(bytes, Instant::now()),
-        };
-        if passed {
-            Ok(())
-        } else {
-            tracing::debug!("a connection was closed: it sent more than a client has to");
-            Err(io::ErrorKind::ConnectionAborted.into())
         }
     }
 }
 
-const ROOM_FOR_AN_ANSWER: usize = 128 * 1024;
+/// The library reads a header anew whenever more of it comes, so this is as much as is worth it.
+const ROOM_FOR_AN_ANSWER: usize = 16 * 1024;
 
 /// Reads the heads of frames (RFC 9113 §4.1) and charges for those that carry nothing.
 struct Frames {
@@ -201,11 +220,12 @@ impl AsyncRead for Metered {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         let new = buffer.filled().get(before..).unwrap_or_default();
-        Poll::Ready(if new.is_empty() {
-            Ok(())
-        } else {
-            self.count(new)
-        })
+        if new.is_empty() || self.count(new) {
+            return Poll::Ready(Ok(()));
+        }
+        self.enough.notify_one();
+        // Nobody wakes this up: the connection is dropped.
+        Poll::Pending
     }
 }
 

@@ -143,6 +143,7 @@ impl Gateway {
         let snapshot = core.snapshot();
         let config = &snapshot.config;
         let authorities = &config.door.client_ca;
+        let files = tls_watch::Files::look(&config.tls, authorities.as_ref());
         let tls = match config.tls.as_slice() {
             [] => None,
             files => Some(Arc::new(Tls::load(files, authorities.clone())?)),
@@ -192,12 +193,7 @@ impl Gateway {
             }));
         }
         if let Some(tls) = &tls {
-            let watch = tls_watch::run(
-                tls.clone(),
-                config.tls.clone(),
-                authorities.clone(),
-                core.clock.clone(),
-            );
+            let watch = tls_watch::run(tls.clone(), files, core.clock.clone());
             services.push(tokio::spawn(until_stopped(stopping, watch)));
         }
         Ok(Self {

@@ -146,7 +146,7 @@ impl Passage {
     ) -> Option<HeaderValue> {
         self.config().identity.assertion.as_ref()?;
         let visit = self.visit.as_ref().filter(|_| !delivery.anonymous)?;
-        let issuer = self.config().relying_party.origins.first()?;
+        let issuer = self.config().relying_party.main();
         core.sessions
             .assertion(visit, issuer.as_str(), facts.authority.host())
     }

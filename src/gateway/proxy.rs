@@ -297,6 +297,7 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         passage: &mut Passage,
     ) -> pingora::Result<Box<HttpPeer>> {
+        passage.lifeline.note_connecting();
         let peers = self.peers.of(&passage.snapshot);
         let forwarding = passage.forwarding.as_ref();
         match forwarding.and_then(|forwarding| forwarding.peer(&peers)) {
@@ -315,6 +316,7 @@ impl ProxyHttp for Proxy {
         passage: &mut Passage,
     ) -> pingora::Result<()> {
         passage.uploaded.restart();
+        passage.lifeline.note_sending();
         let (Some(facts), Some(delivery)) = (&passage.facts, passage.delivery()) else {
             return Err(
                 Error::explain(ErrorType::InternalError, "no reading of the request").into_in(),
@@ -371,10 +373,12 @@ impl ProxyHttp for Proxy {
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
-        mut error: Box<Error>,
+        error: Box<Error>,
         passage: &mut Passage,
         kept: bool,
     ) -> Box<Error> {
+        // Whose fault it was decides whether the server is blamed.
+        let mut error = upload::stall_behind(&error, &passage.lifeline).unwrap_or(error);
         let repeatable = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();

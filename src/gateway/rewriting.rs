@@ -142,30 +142,44 @@ impl<'a> Rewriting<'a> {
     fn cookie(&self, value: &HeaderValue) -> Option<Vec<u8>> {
         let mut parts = value.as_bytes().split(|byte| *byte == b';');
         let pair = parts.next()?;
-        let mut rewritten = pair.to_vec();
-        let mut changed = false;
         // RFC 6265bis §4.1.3.2: such a cookie has the path `/` or is none.
         let pinned = starts_with_ignoring_case(pair.trim_ascii_start(), b"__Host-");
+        let public = |part| match self.public_attribute(part) {
+            Attribute::Path(_) if pinned => Attribute::Same,
+            attribute => attribute,
+        };
+        if parts
+            .clone()
+            .all(|part| matches!(public(part), Attribute::Same))
+        {
+            return None;
+        }
+        let mut rewritten = pair.to_vec();
         for part in parts {
-            let (name, value) = attribute(part);
-            if name.eq_ignore_ascii_case("domain") && self.is_own_domain(value) {
-                changed = true;
-                continue;
-            }
-            let public = (!pinned && name.eq_ignore_ascii_case("path"))
-                .then(|| app_path::of_cookie(value, &self.delivery.prefix))
-                .flatten();
-            rewritten.push(b';');
-            match public {
-                Some(path) => {
-                    changed = true;
-                    rewritten.extend_from_slice(b" Path=");
+            match public(part) {
+                Attribute::Same => {
+                    rewritten.push(b';');
+                    rewritten.extend_from_slice(part);
+                }
+                Attribute::Path(path) => {
+                    rewritten.extend_from_slice(b"; Path=");
                     rewritten.extend_from_slice(path.as_bytes());
                 }
-                None => rewritten.extend_from_slice(part),
+                Attribute::Gone => {}
             }
         }
-        changed.then_some(rewritten)
+        Some(rewritten)
+    }
+
+    fn public_attribute(&self, part: &[u8]) -> Attribute {
+        let (name, value) = attribute(part);
+        if name.eq_ignore_ascii_case("domain") && self.is_own_domain(value) {
+            return Attribute::Gone;
+        }
+        let path = name
+            .eq_ignore_ascii_case("path")
+            .then(|| app_path::of_cookie(value, &self.delivery.prefix));
+        path.flatten().map_or(Attribute::Same, Attribute::Path)
     }
 
     /// Whether this is a name of the app that the visitor knows nothing of: a browser would refuse the cookie.
@@ -177,6 +191,13 @@ impl<'a> Rewriting<'a> {
                 .chain(&self.delivery.servers)
                 .any(|known| known.host == domain)
     }
+}
+
+/// What becomes of a cookie's attribute.
+enum Attribute {
+    Same,
+    Path(String),
+    Gone,
 }
 
 /// Stands for the app in references that name no host (RFC 2606 §2).

@@ -62,6 +62,11 @@ impl Tenure {
         visit: Option<&Visit>,
         arrival: &Arrival,
     ) -> Option<Self> {
+        let delivery = snapshot.config.deliveries.get(permit.route().index);
+        // The answer of an app's sign-out ends the session itself, and has to arrive all the same.
+        if delivery.is_some_and(|delivery| delivery.sign_out) {
+            return None;
+        }
         match permit.access() {
             Access::Public => None,
             Access::SignedIn | Access::Full | Access::StepUp { .. } => Some(Self {
@@ -69,11 +74,7 @@ impl Tenure {
                 asked: Asked::Route {
                     facts: Arc::clone(facts),
                     certificate: arrival.certificate(),
-                    live: snapshot
-                        .config
-                        .deliveries
-                        .get(permit.route().index)
-                        .map_or(Live::default(), |delivery| delivery.live),
+                    live: delivery.map_or(Live::default(), |delivery| delivery.live),
                 },
                 snapshot: Arc::clone(snapshot),
             }),

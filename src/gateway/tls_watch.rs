@@ -4,7 +4,11 @@
 //! by notification: certbot and Kubernetes swap links in folders above, network file systems notify nobody,
 //! and a look costs a few microseconds.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{certificates::Certificate, tls::Tls};
 use crate::{
@@ -12,24 +16,37 @@ use crate::{
     config::TlsFiles,
 };
 
+/// The files, as they were before they were read.
+pub struct Files {
+    pairs: Vec<TlsFiles>,
+    authorities: Option<PathBuf>,
+    seen: Vec<Option<Stamp>>,
+}
+
+impl Files {
+    /// Looks at them. To be done before they are read, so that no change in between is missed.
+    pub fn look(pairs: &[TlsFiles], authorities: Option<&PathBuf>) -> Self {
+        let mut files = Self {
+            pairs: pairs.to_vec(),
+            authorities: authorities.cloned(),
+            seen: Vec::new(),
+        };
+        files.seen = files.stamps();
+        files
+    }
+
+    fn stamps(&self) -> Vec<Option<Stamp>> {
+        let pairs = self.pairs.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        pairs
+            .chain(&self.authorities)
+            .map(|file| stamp(file))
+            .collect()
+    }
+}
+
 /// Looks after the files for as long as it is polled.
-pub async fn run(
-    tls: Arc<Tls>,
-    files: Vec<TlsFiles>,
-    authorities: Option<std::path::PathBuf>,
-    clock: Clock,
-) {
-    let mut watch = Watch {
-        tls,
-        files,
-        authorities,
-        clock,
-        seen: Vec::new(),
-        settled: true,
-        failing: false,
-        warned: None,
-    };
-    watch.seen = watch.look();
+pub async fn run(tls: Arc<Tls>, files: Files, clock: Clock) {
+    let mut watch = Watch::new(tls, files, clock);
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -56,10 +73,8 @@ const WARN_EVERY: Duration = Duration::from_hours(24);
 
 struct Watch {
     tls: Arc<Tls>,
-    files: Vec<TlsFiles>,
-    authorities: Option<std::path::PathBuf>,
+    files: Files,
     clock: Clock,
-    seen: Vec<Option<Stamp>>,
     /// Whether what is seen is in force, or known to be unusable.
     settled: bool,
     failing: bool,
@@ -76,6 +91,17 @@ struct Stamp {
 }
 
 impl Watch {
+    const fn new(tls: Arc<Tls>, files: Files, clock: Clock) -> Self {
+        Self {
+            tls,
+            files,
+            clock,
+            settled: true,
+            failing: false,
+            warned: None,
+        }
+    }
+
     fn turn(&mut self) {
         self.take_up_changes();
         self.warn_of_ends();
@@ -84,9 +110,9 @@ impl Watch {
     /// Chain and key are two files: they are taken up when nothing has changed since the last look, so that
     /// a renewal half-way through is not read.
     fn take_up_changes(&mut self) {
-        let now = self.look();
-        if now != self.seen {
-            self.seen = now;
+        let now = self.files.stamps();
+        if now != self.files.seen {
+            self.files.seen = now;
             self.settled = false;
             return;
         }
@@ -94,7 +120,7 @@ impl Watch {
             return;
         }
         self.settled = true;
-        match self.tls.reload(&self.files) {
+        match self.tls.reload(&self.files.pairs) {
             Ok(()) => {
                 let mended = self.failing;
                 self.failing = false;
@@ -112,14 +138,6 @@ impl Watch {
                 );
             }
         }
-    }
-
-    fn look(&self) -> Vec<Option<Stamp>> {
-        let pairs = self.files.iter().flat_map(|pair| [&pair.cert, &pair.key]);
-        pairs
-            .chain(&self.authorities)
-            .map(|file| stamp(file))
-            .collect()
     }
 
     fn warn_of_ends(&mut self) {
@@ -177,7 +195,11 @@ fn stamp(file: &Path) -> Option<Stamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        io::Write,
+        sync::{Mutex, PoisonError},
+    };
 
     use super::*;
 
@@ -208,18 +230,10 @@ mod tests {
                 cert: self.path(folder).join("cert.pem"),
                 key: self.path(folder).join("key.pem"),
             }];
-            let mut watch = Watch {
-                tls: Arc::new(Tls::load(&files, None).unwrap()),
-                files,
-                authorities: None,
-                clock: Clock::fixed(Timestamp::from_seconds(1_800_000_000)),
-                seen: Vec::new(),
-                settled: true,
-                failing: false,
-                warned: None,
-            };
-            watch.seen = watch.look();
-            watch
+            let seen = Files::look(&files, None);
+            let tls = Arc::new(Tls::load(&files, None).unwrap());
+            let now = Timestamp::from_seconds(1_800_000_000);
+            Watch::new(tls, seen, Clock::fixed(now))
         }
     }
 
@@ -313,5 +327,53 @@ mod tests {
         watch.clock = Clock::fixed(tomorrow);
         watch.turn();
         assert_eq!(watch.warned, Some(tomorrow));
+    }
+
+    /// What is logged meanwhile, at `info` and above.
+    fn told(act: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Log(Arc<Mutex<Vec<u8>>>);
+        impl Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                log.write(bytes)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_renewal_that_fails_is_told_once_and_its_mending_too() {
+        let folder = Folder::new();
+        folder.issue("live", "old.example");
+        let mut watch = folder.watch("live");
+        let key = folder.path("live").join("key.pem");
+        let whole = fs::read(&key).unwrap();
+        fs::write(&key, "half").unwrap();
+        let failing = told(|| (0..10).for_each(|_| watch.turn()));
+        assert_eq!(failing.matches("ERROR").count(), 1, "{failing}");
+        assert!(failing.contains("key.pem"), "{failing}");
+        fs::write(&key, "another half").unwrap();
+        assert_eq!(told(|| (0..10).for_each(|_| watch.turn())), "");
+        fs::write(&key, whole).unwrap();
+        let mended = told(|| (0..10).for_each(|_| watch.turn()));
+        assert_eq!(mended.lines().count(), 1, "{mended}");
+        assert!(
+            mended.contains("INFO") && mended.contains("mended=true"),
+            "{mended}"
+        );
     }
 }

@@ -474,4 +474,43 @@ mod tests {
         }
         assert!(!domain.permits(None, &groups(&["example.com"])));
     }
+
+    #[test]
+    fn hosts_are_named_exactly_or_by_a_wildcard_and_not_by_routes_for_every_host() {
+        let table = RouteTable::new(
+            ["* app.example.com /x", "* *.example.org /*", "* * /*"]
+                .map(route)
+                .into(),
+        );
+        for (host, named) in [
+            ("app.example.com", true),
+            ("wiki.example.com", false),
+            ("wiki.example.org", true),
+            ("example.org", false),
+            ("a.b.example.org", false),
+            ("", false),
+        ] {
+            assert_eq!(table.names_host(host), named, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_strictest_step_up_of_a_host_is_the_least_age_that_any_of_its_routes_asks_for() {
+        let step_up = |text: &str, seconds| Route {
+            access: Access::StepUp {
+                max_age: Duration::from_secs(seconds),
+            },
+            ..route(text)
+        };
+        let table = RouteTable::new(vec![
+            step_up("* app.example.com /a", 300),
+            step_up("* app.example.com /b", 60),
+            step_up("* *.example.org /*", 10),
+            route("* wiki.example.com /*"),
+        ]);
+        let strictest = |host| table.strictest_step_up(host).map(|age| age.as_secs());
+        assert_eq!(strictest("app.example.com"), Some(60));
+        assert_eq!(strictest("shop.example.org"), Some(10));
+        assert_eq!(strictest("wiki.example.com"), None);
+    }
 }

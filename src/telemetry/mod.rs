@@ -19,7 +19,7 @@ pub enum LogFormat {
 /// What `serve` shows unless told otherwise. The proxy and passkey libraries quote addresses, requests and
 /// answers in lines of their own; ours tell what matters.
 pub const SERVE_FILTER: &str =
-    "info,pingora=error,pingora_core=off,pingora_proxy=error,webauthn_rs_core=off";
+    "info,pingora=error,pingora_core=off,pingora_proxy=off,webauthn_rs_core=off";
 
 /// Starts logging to standard error. `GATEHOUSE_LOG` sets what is shown, in the syntax of
 /// `tracing-subscriber`'s `EnvFilter`; the default tells the story and leaves out the proxy's own chatter.

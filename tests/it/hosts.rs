@@ -1,5 +1,4 @@
-//! One sign-in for many hosts: what it opens, how it ends, and everything that a code on its way between two
-//! hosts is refused for.
+//! One sign-in for many hosts: what it opens, and how it ends.
 
 use std::time::Duration;
 
@@ -7,128 +6,15 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{
-    Gateway, Person,
+    Gateway,
     cookies::SESSION,
     gateway::AUTH_HOST,
-    page::Reply,
-    person::sign_in_page,
-    raw,
     upstream::Answer,
+    visitor::{ANN, APP, Visitor, WIKI, ann_again, gateway, return_to_of},
     waiting::{SOON, within},
 };
 
-const ANN: &str = "ann@example.com";
-const APP: &str = "app.localhost";
-const WIKI: &str = "wiki.localhost";
 const HANDOFF: &str = "/.gatehouse/handoff";
-const END: &str = "/.gatehouse/handoff/end";
-
-async fn gateway() -> Gateway {
-    Gateway::start().with_hosts(&[APP, WIKI]).await
-}
-
-/// One browser on three hosts.
-struct Visitor {
-    auth: Person,
-    app: Person,
-    wiki: Person,
-}
-
-/// Where a browser ended up.
-struct Arrival {
-    host: String,
-    reply: Reply,
-    /// Every address on the way, the last included.
-    way: Vec<String>,
-}
-
-impl Visitor {
-    fn new(gateway: &Gateway) -> Self {
-        Self::of(gateway, gateway.person())
-    }
-
-    fn of(gateway: &Gateway, auth: Person) -> Self {
-        Self {
-            auth,
-            app: Person::at(gateway, APP),
-            wiki: Person::at(gateway, WIKI),
-        }
-    }
-
-    /// Signed in on the auth host, with a passkey saved there.
-    async fn enrolled(gateway: &Gateway) -> Self {
-        Self::of(gateway, gateway.enrolled(ANN).await)
-    }
-
-    fn on(&self, host: &str) -> &Person {
-        match host {
-            AUTH_HOST => &self.auth,
-            APP => &self.app,
-            WIKI => &self.wiki,
-            other => panic!("a browser was sent to {other}"),
-        }
-    }
-
-    /// Types an address and follows wherever it leads, as browsers do.
-    async fn open(&self, host: &str, path: &str) -> Arrival {
-        self.follow(&format!("{}{path}", self.on(host).origin))
-            .await
-    }
-
-    async fn follow(&self, address: &str) -> Arrival {
-        let mut way = vec![address.to_owned()];
-        loop {
-            let url = url::Url::parse(way.last().unwrap()).unwrap();
-            let host = url.host_str().unwrap().to_owned();
-            let reply = self.on(&host).open(&url[url::Position::BeforePath..]).await;
-            if !reply.status.is_redirection() {
-                return Arrival { host, reply, way };
-            }
-            assert_eq!(reply.header("cache-control"), "no-store", "{way:?}");
-            way.push(url.join(reply.header("location")).unwrap().to_string());
-            assert!(way.len() < 12, "a loop: {way:#?}");
-        }
-    }
-
-    /// The address at which a code arrives on the app's host; the browser has not gone there yet.
-    async fn code(&self) -> String {
-        let started = self.app.open(&sign_in_page("/report")).await;
-        let handoff = started.header("location");
-        let handed = self
-            .auth
-            .open(handoff.strip_prefix(&self.auth.origin).unwrap())
-            .await;
-        let end = handed.header("location");
-        assert!(
-            end.starts_with(&format!("{}{END}?", self.app.origin)),
-            "{end}"
-        );
-        end.strip_prefix(&self.app.origin).unwrap().to_owned()
-    }
-}
-
-/// Where a page of the auth host will lead on to.
-fn return_to_of(address: &str) -> String {
-    let url = url::Url::parse(address).unwrap();
-    let (_, return_to) = url
-        .query_pairs()
-        .find(|(name, _)| name == "return_to")
-        .unwrap();
-    return_to.into_owned()
-}
-
-/// The one plain page, whatever went wrong.
-fn assert_not_handed_on(reply: &Reply) {
-    assert_eq!(reply.status, 403, "{}", reply.text());
-    let page = reply.text();
-    assert!(page.contains("You are not signed in here"), "{page}");
-    assert_eq!(reply.session_cookie(), None);
-    assert_eq!(reply.header("cache-control"), "no-store");
-    assert_eq!(reply.header("referrer-policy"), "no-referrer");
-    for told in [ANN, "browser=", "expired", "spent", "wiki"] {
-        assert!(!page.contains(told), "{told}: {page}");
-    }
-}
 
 fn sessions(gateway: &Gateway) -> Vec<serde_json::Value> {
     let listed = gateway.command(&["session", "list", "--account", ANN, "--json"]);
@@ -173,35 +59,6 @@ async fn one_sign_in_opens_every_host_without_a_click() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cookies_of_a_handoff_are_bound_to_their_host() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let started = ann.app.open(&sign_in_page("/report")).await;
-    let arrived = {
-        let path = ann.code().await;
-        ann.app.open(&path).await
-    };
-    for reply in [&started, &arrived] {
-        let lines = crate::harness::cookies::set_cookie_lines(&reply.headers);
-        assert!(!lines.is_empty());
-        for line in lines {
-            let line = line.to_ascii_lowercase();
-            assert!(line.starts_with("__host-gatehouse"), "{line}");
-            assert!(
-                !line.contains("domain") && line.contains("httponly") && line.contains("secure")
-            );
-            assert!(
-                line.contains("samesite=lax") && line.contains("path=/;"),
-                "{line}"
-            );
-            assert!(!line.contains("report"), "{line}");
-        }
-        assert_eq!(reply.header("referrer-policy"), "no-referrer");
-        assert_eq!(reply.header("cache-control"), "no-store");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_signs_in_at_the_auth_host_and_lands_where_they_were_going() {
     let gateway = gateway().await;
     let mut ann = Visitor::enrolled(&gateway).await;
@@ -240,102 +97,6 @@ async fn a_visitor_signs_in_at_the_auth_host_and_lands_where_they_were_going() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_photographed_code_is_worth_nothing_and_neither_is_the_original_afterwards() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let code = ann.code().await;
-    let thief = Visitor::new(&gateway);
-    assert_not_handed_on(&thief.app.open(&code).await);
-    assert_not_handed_on(&ann.app.open(&code).await);
-    assert_eq!(ann.app.session_kind().await, "none");
-
-    // With a cookie of their own, begun in the right way, it is no better.
-    let code = ann.code().await;
-    let begun = thief.app.open(&sign_in_page("/report")).await;
-    let cookie = crate::harness::cookies::set_cookie_lines(&begun.headers).remove(0);
-    let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-    let tag = name.rsplit_once("handoff-").unwrap().1;
-    let of_ann = code
-        .split_once("flow=")
-        .unwrap()
-        .1
-        .split('&')
-        .next()
-        .unwrap();
-    assert_not_handed_on(&thief.app.open(&code.replace(of_ann, tag)).await);
-    let code = ann.code().await;
-    let of_ann = code
-        .split_once("flow=")
-        .unwrap()
-        .1
-        .split('&')
-        .next()
-        .unwrap();
-    thief.app.keep_cookie(&name.replace(tag, of_ann), value);
-    assert_not_handed_on(&thief.app.open(&code).await);
-
-    let shown = gateway.command(&["account", "show", ANN, "--json"]).json();
-    let refused: Vec<_> = shown["audit"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|record| record["event"] == "handoff_refused")
-        .collect();
-    assert_eq!(refused.len(), 3, "{shown:#}");
-    assert_eq!(refused[0]["reason"], "other_browser");
-    assert_eq!(refused[0]["host"], APP);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_good_once_and_for_half_a_minute() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let cookies = |person: &Person| person.cookie_header();
-
-    let code = ann.code().await;
-    let before = cookies(&ann.app);
-    assert!(ann.app.open(&code).await.leads_to("/report"));
-    // The very same request once more, as one who recorded it would send it.
-    let head = format!(
-        "GET {code} HTTP/1.1\r\nHost: {APP}\r\nConnection: close\r\nAccept: text/html\r\n\
-         Cookie: {before}\r\n\r\n"
-    );
-    let replayed = raw::send(gateway.address, head.as_bytes()).await;
-    assert_eq!(replayed.status(), 403, "{}", replayed.0);
-    assert!(
-        !replayed.0.contains(&format!("{SESSION}=")),
-        "{}",
-        replayed.0
-    );
-
-    let late = Visitor::of(&gateway, ann.auth);
-    let code = late.code().await;
-    gateway.clock.advance(Duration::from_secs(30));
-    assert_not_handed_on(&late.app.open(&code).await);
-    let code = late.code().await;
-    gateway.clock.advance(Duration::from_secs(28));
-    assert!(late.app.open(&code).await.leads_to("/report"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_code_for_one_host_is_refused_at_another() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let code = ann.code().await;
-    // Even with the app's cookie: whoever can read one host's cookies gets nothing at the other.
-    let cookies = ann.app.cookie_header();
-    let (name, value) = cookies.split_once('=').unwrap();
-    ann.wiki.keep_cookie(name, value);
-    assert_not_handed_on(&ann.wiki.open(&code).await);
-    assert_not_handed_on(&ann.app.open(&code).await);
-    assert_eq!(
-        ann.auth.open(&code).await.status,
-        404,
-        "the auth host takes none"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_session_of_one_host_is_none_at_another() {
     let gateway = gateway().await;
     let ann = Visitor::enrolled(&gateway).await;
@@ -350,118 +111,6 @@ async fn the_session_of_one_host_is_none_at_another() {
     let thief = Visitor::new(&gateway);
     thief.app.keep_cookie(SESSION, &of_auth);
     assert_eq!(thief.app.session_kind().await, "none");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_hosts_that_a_route_names_get_codes() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let started = ann.app.open(&sign_in_page("/report")).await;
-    let good = started
-        .header("location")
-        .strip_prefix(&ann.auth.origin)
-        .unwrap()
-        .to_owned();
-    let with = |from: &str, to: &str| {
-        let forged = good.replace(from, to);
-        assert_ne!(forged, good);
-        forged
-    };
-    let host = format!("host={APP}");
-    for forged in [
-        with(&host, "host=evil.example"),
-        with(&host, &format!("host={APP}.evil.example")),
-        with(&host, &format!("host=evil.example%2F.{APP}")),
-        with(&host, &format!("host=user@{APP}")),
-        with(&host, &format!("host={AUTH_HOST}")),
-        with(&host, "host=localhost"),
-        with(&host, "host=127.0.0.1"),
-        with(&host, "host="),
-        with(&host, ""),
-        with("browser=", "browser=x"),
-        with("need=sign-in", "need=step-up"),
-        with("need=sign-in", "need=all"),
-        HANDOFF.to_owned(),
-    ] {
-        assert_not_handed_on(&ann.auth.open(&forged).await);
-    }
-    // Whoever is not signed in is not even asked to.
-    let stranger = gateway.person();
-    assert_not_handed_on(&stranger.open(&with(&host, "host=evil.example")).await);
-    // A script of a page, or a frame in it, gets none either.
-    let fetched = ann.auth.fetch(Method::GET, &good).await;
-    assert_eq!(fetched.status, 403);
-    assert_eq!(fetched.json()["error"], "not_handed_on");
-    // An app has no such page.
-    assert_eq!(
-        ann.wiki.open(&good).await.header("location"),
-        format!("{}{good}", ann.auth.origin)
-    );
-
-    let unnamed = Person::at(&gateway, "other.localhost");
-    assert_not_handed_on(&unnamed.open(&sign_in_page("/")).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_browser_digest_brings_its_forger_nothing() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let thief = Visitor::new(&gateway);
-    let begun = thief.app.open(&sign_in_page("/report")).await;
-    // Ann is lured to the thief's address: the code is for the thief's browser, but hers brings it first.
-    let arrival = ann.follow(begun.header("location")).await;
-    assert_eq!(arrival.host, APP);
-    assert_not_handed_on(&arrival.reply);
-    let end = arrival
-        .way
-        .last()
-        .unwrap()
-        .strip_prefix(&thief.app.origin)
-        .unwrap();
-    assert_not_handed_on(&thief.app.open(end).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_return_path_stays_on_its_host() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    for elsewhere in [
-        "//evil.example/",
-        "https://evil.example/",
-        "/\\evil.example",
-        "/%09/evil.example",
-        "/.gatehouse/sign-out",
-    ] {
-        let fresh = Visitor {
-            app: Person::at(&gateway, APP),
-            ..ann_again(&gateway, &ann)
-        };
-        let arrival = fresh.open(APP, &sign_in_page(elsewhere)).await;
-        assert_eq!(arrival.host, APP, "{elsewhere}: {:#?}", arrival.way);
-        assert_eq!(
-            arrival.way.last().unwrap(),
-            &format!("{}/", fresh.app.origin),
-            "{elsewhere}"
-        );
-    }
-}
-
-/// The same person's auth host, with an empty browser elsewhere.
-fn ann_again(gateway: &Gateway, ann: &Visitor) -> Visitor {
-    let auth = gateway.person();
-    auth.keep_cookie(SESSION, &ann.auth.session_cookie().unwrap());
-    Visitor::of(gateway, auth)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_cookies_a_page_says_so_and_nothing_loops() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let code = ann.code().await;
-    let forgetful = Person::at(&gateway, APP);
-    let reply = forgetful.open(&code).await;
-    assert_not_handed_on(&reply);
-    assert!(reply.text().contains("cookies must be allowed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -682,21 +331,6 @@ async fn signing_out_on_one_host_cuts_the_open_streams_of_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_are_paid_for_by_network() {
-    let gateway = gateway().await;
-    let guesser = Person::at(&gateway, APP);
-    let mut throttled = false;
-    for _ in 0..500 {
-        let reply = guesser.open(&format!("{END}?flow=x&code=x")).await;
-        throttled |= reply.status == 429;
-        if throttled {
-            break;
-        }
-    }
-    assert!(throttled);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_page_after_signing_out_leads_to_no_foreign_host() {
     let gateway = gateway().await;
     let stranger = gateway.person();
@@ -715,25 +349,6 @@ async fn the_page_after_signing_out_leads_to_no_foreign_host() {
             "{host}: {page}"
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_ends_on_its_way_is_not_planted() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let code = ann.code().await;
-    ann.auth.press_on_account_page("/.gatehouse/sign-out").await;
-    assert_not_handed_on(&ann.app.open(&code).await);
-
-    gateway.invite("bob@example.com", &[]);
-    let bob = Visitor::of(
-        &gateway,
-        gateway.person_with_session("bob@example.com", "full"),
-    );
-    let code = bob.code().await;
-    let done = gateway.command(&["account", "disable", "bob@example.com"]);
-    assert_eq!(done.code, 0, "{done:?}");
-    assert_not_handed_on(&bob.app.open(&code).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -821,32 +436,6 @@ async fn a_restricted_session_is_handed_on_restricted_and_raised_everywhere() {
         (wiki.host.as_str(), wiki.reply.status.as_u16()),
         (WIKI, 200)
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tabs_that_open_at_once_do_not_disturb_each_other() {
-    let gateway = gateway().await;
-    let ann = Visitor::enrolled(&gateway).await;
-    let (first, second) = (ann.code().await, ann.code().await);
-    assert!(ann.app.open(&first).await.leads_to("/report"));
-    let session = ann.app.session_cookie();
-    assert!(ann.app.open(&second).await.leads_to("/report"));
-    assert_eq!(
-        ann.app.session_cookie(),
-        session,
-        "the first tab's session goes on"
-    );
-
-    // Someone who restores thirty tabs is signed in all the same.
-    let ann = ann_again(&gateway, &ann);
-    for _ in 0..30 {
-        ann.app
-            .open(&sign_in_page(&format!("/{}", "x".repeat(1500))))
-            .await;
-    }
-    assert!(ann.app.cookie_header().len() < 32 * 1024);
-    let code = ann.code().await;
-    assert!(ann.app.open(&code).await.leads_to("/report"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod door;
 mod enrolment;
 mod forwarding;
 mod grpc;
+mod handoff;
 mod harness;
 mod hostile_clients;
 mod hostile_upstreams;

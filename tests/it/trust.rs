@@ -126,6 +126,23 @@ async fn a_proxy_header_says_where_a_connection_comes_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_may_stand_behind_another_that_looks_into_nothing() {
+    let server = format!("{PROXIED}\ntrusted_proxies = ['203.0.113.0/24']");
+    let gateway = Gateway::start().with_server(&server).await;
+    for (proxy, told) in [
+        ("203.0.113.9", "198.51.100.1, 203.0.113.9"),
+        ("192.0.2.1", "192.0.2.1"),
+    ] {
+        let header = format!("PROXY TCP4 {proxy} 10.0.0.1 1 2\r\n");
+        let request = String::from_utf8(get(header.as_bytes())).unwrap();
+        let request = request.replace("Host:", "X-Forwarded-For: 198.51.100.1\r\nHost:");
+        let answer = raw::send(gateway.address, request.as_bytes()).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(gateway.upstream.last().header("X-Forwarded-For"), told);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_its_proxy_header_a_connection_is_closed() {
     let gateway = Gateway::start()
         .with_server(PROXIED)

@@ -33,8 +33,9 @@ fn delivery(
     findings: &mut Findings<'_>,
 ) -> Option<Delivery> {
     let route = &*section.value;
-    let servers = servers(route, file);
-    let host = host(&route.host_header, &servers, findings);
+    let upstream = upstream(route, file);
+    let servers = upstream.map_or_else(Vec::new, servers);
+    let host = host(&route.host_header, upstream, &servers, findings);
     let prefix = prefix(route, findings);
     let request_headers = match &route.request_headers {
         Some(edits) => header_edits::of_requests(&edits.value, identity, around, findings),
@@ -65,15 +66,16 @@ fn delivery(
     })
 }
 
-/// The servers of the route's upstream by the names in the file; none when it names no upstream, which is
-/// reported elsewhere.
-fn servers(route: &file::Route, file: &File) -> Vec<AppHost> {
-    let wanted = route.upstream.as_ref().map(|name| &name.value);
-    let upstream = file.upstream.iter().find(|upstream| {
-        wanted.is_some() && upstream.value.name.as_ref().map(|name| &name.value) == wanted
-    });
-    let servers = upstream.and_then(|upstream| upstream.value.servers.as_ref());
-    let servers = servers.into_iter().flat_map(|list| &list.value);
+/// `None` when it names none that there is, which is reported elsewhere.
+fn upstream<'f>(route: &file::Route, file: &'f File) -> Option<&'f file::Upstream> {
+    let wanted = &route.upstream.as_ref()?.value;
+    let mut upstreams = file.upstream.iter().map(|section| &*section.value);
+    upstreams.find(|upstream| upstream.name.as_ref().map(|name| &name.value) == Some(wanted))
+}
+
+/// Its servers by the names in the file.
+fn servers(upstream: &file::Upstream) -> Vec<AppHost> {
+    let servers = upstream.servers.iter().flat_map(|list| &list.value);
     servers
         .filter_map(|server| match &server.value {
             ServerAddress::Network { host, port } => {
@@ -95,20 +97,28 @@ fn servers(route: &file::Route, file: &File) -> Vec<AppHost> {
 /// `Some(None)` keeps the visitor's.
 fn host(
     text: &At<String>,
+    upstream: Option<&file::Upstream>,
     servers: &[AppHost],
     findings: &mut Findings<'_>,
 ) -> Option<Option<AppHost>> {
     match text.value.as_str() {
         "keep" => Some(None),
         "upstream" => match servers.first() {
-            Some(server) => Some(Some(AppHost {
-                port: server.port.filter(|port| ![80, 443].contains(port)),
-                ..server.clone()
-            })),
+            Some(server) => {
+                let tls = upstream.is_some_and(|upstream| upstream.tls.is_some());
+                let usual = if tls { 443 } else { 80 };
+                Some(Some(AppHost {
+                    port: server.port.filter(|port| *port != usual),
+                    ..server.clone()
+                }))
+            }
             None => {
-                let finding = Finding::new("no server of the upstream has a name")
-                    .expected("\"keep\" or a host name where servers are sockets");
-                findings.error(text, finding);
+                if upstream.is_some_and(|upstream| upstream.servers.is_some()) {
+                    let finding = Finding::new("no server of the upstream has a name")
+                        .expected("\"keep\" or a host name, since the servers are sockets");
+                    findings.error(text, finding);
+                }
+                // Without servers the upstream is refused anyway.
                 None
             }
         },
@@ -217,6 +227,32 @@ mod tests {
         ] {
             let host = of_route(&format!("host_header = \"{text}\"")).host;
             assert_eq!(host.map(|host| host.authority()).as_deref(), authority);
+        }
+    }
+
+    #[test]
+    fn a_socket_has_no_name_to_be_called_by() {
+        let app = APP.replace("127.0.0.1:9000", "unix:app.sock");
+        let route = format!("{ROUTE}host_header = \"upstream\"\n");
+        assert_found(
+            &format!("{PARTY}{app}{route}"),
+            "route[0].host_header = \"upstream\": no server of the upstream has a name",
+        );
+    }
+
+    #[test]
+    fn the_usual_port_of_a_scheme_is_not_named() {
+        let folder = TempDir::new().unwrap();
+        for (servers, tls, authority) in [
+            ("localhost:80", "", "localhost"),
+            ("localhost:443", "tls = {}", "localhost"),
+            ("localhost:443", "", "localhost:443"),
+        ] {
+            let app = APP.replace("127.0.0.1:9000", servers);
+            let text = format!("{PARTY}{app}{tls}\n{ROUTE}host_header = \"upstream\"\n");
+            let loaded = read(&folder, &text).unwrap_or_else(|problems| panic!("{problems}"));
+            let host = loaded.config.deliveries[0].host.clone();
+            assert_eq!(host.unwrap().authority(), authority);
         }
     }
 

@@ -14,7 +14,8 @@ pub struct Session {
     #[schemars(example = &"24h")]
     pub lifetime: At<Period>,
     /// A session ends when it was not used for so long; at most `lifetime`. Without it: `"1h"`, the
-    /// recommendation of NIST SP 800-63B-4, or `lifetime` where that is shorter.
+    /// recommendation of NIST SP 800-63B-4, or `lifetime` where that is shorter. What is open in it (a WebSocket,
+    /// an event stream, a long download or upload) counts as use.
     #[schemars(example = &"30m")]
     pub idle: Option<At<Period>>,
 }

@@ -20,8 +20,11 @@ pub struct Server {
     /// that share a store need the same one.
     #[schemars(example = &"env:GATEHOUSE_SECRET")]
     pub secret: Option<At<SecretText>>,
-    /// Certificates, chosen by the name a browser asks for; the first serves everybody else. Without any
-    /// the gateway speaks plain HTTP, which is for loopback or for a place behind something that ends TLS.
+    /// Certificates, chosen by the name a browser asks for, an exact one before a wildcard; the first serves
+    /// everybody else. Of two for one name, with an RSA and an ECDSA key, each client gets the one that it
+    /// can use. Renewed files are taken up within seconds; ones that cannot be used leave the old in force.
+    /// Without any the gateway speaks plain HTTP, which is for loopback or for a place behind something that
+    /// ends TLS.
     pub tls: Vec<Section<Tls>>,
     /// The host where people sign in, for all hosts: with it, the gateway's pages and passkeys live there alone,
     /// and every other host gets its session from there without a click, by a code that works once, for 30

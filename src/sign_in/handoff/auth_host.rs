@@ -57,6 +57,8 @@ pub(super) async fn hand_on(ask: Ask, uri: Uri, headers: HeaderMap) -> Outcome {
         expires_at: ask.now().plus(Handoff::LIFESPAN),
     };
     if !ask.core.store.begin_handoff(&handoff, ask.now()).await? {
+        // Ended on another node a moment ago. Until this one knows, the sign-in page would lead straight back here.
+        ask.catch_up().await;
         return Ok(Redirect::to(&here.on(passkey::PATH)).into_response());
     }
     let end = format!("{END_PATH}?flow={}&code={}", ticket.tag(), code.reveal());

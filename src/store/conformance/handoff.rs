@@ -248,7 +248,7 @@ pub(crate) async fn what_has_ended_is_not_handed_on(place: &impl Place) {
 }
 
 pub(crate) async fn the_session_left_behind_on_a_host_ends(place: &impl Place) {
-    let store = place.open().await;
+    let (store, neighbour) = (place.open().await, place.open().await);
     let ann = saved_account(&*store, "ann").await;
     let bob = saved_account(&*store, "bob").await;
     let source = started_session(&*store, ann.id).await;
@@ -259,11 +259,14 @@ pub(crate) async fn the_session_left_behind_on_a_host_ends(place: &impl Place) {
         ..redemption(handoff)
     };
     let handoff = begun(&*store, &source, APP).await;
-    store
-        .redeem_handoff(&again(&older, &handoff), &record(NOW))
-        .await
-        .unwrap();
+    let position = neighbour.last_change().await.unwrap();
+    let newer = again(&older, &handoff);
+    store.redeem_handoff(&newer, &record(NOW)).await.unwrap();
     assert!(!is_alive(&*store, &older).await);
+    // What is open in it goes on in the new one.
+    let (changes, _) = neighbour.changes_since(position).await.unwrap();
+    let (ended, by) = (older.id, newer.session);
+    assert_eq!(changes, [Change::SessionReplaced { ended, by }]);
     assert!(is_alive(&*store, &source).await && is_alive(&*store, &elsewhere).await);
 
     // Of another sign-in nothing is left: nobody could sign out of it any more.
@@ -274,6 +277,11 @@ pub(crate) async fn the_session_left_behind_on_a_host_ends(place: &impl Place) {
         .await
         .unwrap();
     assert!(!is_alive(&*store, &elsewhere).await && !is_alive(&*store, &source).await);
+    let (changes, _) = neighbour.changes_since(position).await.unwrap();
+    assert!(
+        changes.contains(&Change::SessionEnded(elsewhere.id)),
+        "{changes:?}"
+    );
     assert_eq!(store.sessions(Some(ann.id), NOW).await.unwrap(), []);
     assert_eq!(store.sessions(Some(bob.id), NOW).await.unwrap().len(), 2);
 }

@@ -102,14 +102,15 @@ fn plant(redemption: &HandoffRedemption, source: SessionId, now: Timestamp) -> S
     .bind(&redemption.host)
 }
 
-/// Nobody could sign out of it any more. Of another sign-in, its whole family goes.
+/// Nobody could sign out of it any more. What is open in it goes on in the new one, unless it is of another
+/// sign-in; of that, the whole family goes.
 fn end_left_behind(
     left_behind: SessionId,
     planted: &SessionRecord,
     at: Timestamp,
 ) -> Statement<'static> {
     sqlx::query(
-        "UPDATE session SET ended_at = ?4
+        "UPDATE session SET ended_at = ?4, replaced_by = CASE WHEN family = ?3 THEN ?2 END
          WHERE ended_at IS NULL AND expires_at > ?4 AND id <> ?2
            AND (id = ?1
                 OR (family = (SELECT family FROM session WHERE id = ?1) AND family <> ?3))",

@@ -29,6 +29,7 @@ pub mod script;
 pub mod tls_client;
 pub mod tls_server;
 pub mod upstream;
+pub mod visitor;
 pub mod waiting;
 
 pub use gateway::Gateway;
