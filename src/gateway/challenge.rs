@@ -182,6 +182,7 @@ mod tests {
 
     fn ask(challenge: Challenge, asker: Asker, referer: Option<&'static str>) -> Response<Bytes> {
         let facts = RequestFacts {
+            destination: None,
             method: Method::GET,
             authority: Authority::parse(b"app.example").unwrap(),
             target: Target::parse(b"/deep/link?a=1&b=%20").unwrap(),

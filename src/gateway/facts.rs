@@ -39,6 +39,8 @@ pub struct RequestFacts {
     pub authority: Authority,
     /// The canonical target.
     pub target: Target,
+    /// Where COPY and MOVE write to (RFC 4918 §10.3), as canonical as the target.
+    pub destination: Option<Target>,
 }
 
 /// Why a request is not taken.
@@ -59,6 +61,9 @@ pub enum Fault {
     /// A trusted proxy says something that has no reading, or two.
     #[error("{0}")]
     Forwarded(&'static str),
+    /// It is to write to a place that cannot be read in one way, or is on another host.
+    #[error("{0}")]
+    Destination(&'static str),
     /// The target could be read in two ways.
     #[error("{0}")]
     Target(#[from] TargetError),
@@ -79,6 +84,7 @@ impl RequestFacts {
         let authority = authority_of(wire)?;
         let target = Target::parse(&origin_form(wire.target, &authority)?)?;
         Ok(Self {
+            destination: destination_of(wire, &authority)?,
             method: wire.method.clone(),
             authority,
             target,
@@ -92,9 +98,11 @@ impl Fault {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Framing(_) | Self::Host(_) | Self::Forwarded(_) | Self::Target(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Framing(_)
+            | Self::Host(_)
+            | Self::Forwarded(_)
+            | Self::Destination(_)
+            | Self::Target(_) => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -204,6 +212,28 @@ fn parse_authority(text: &[u8]) -> Result<Authority, Fault> {
 }
 
 const DISAGREE: Fault = Fault::Host("its address and its Host header disagree");
+
+/// COPY and MOVE act on a second target, which their servers find in a header: it is read as strictly as the first.
+fn destination_of(wire: &Wire<'_>, authority: &Authority) -> Result<Option<Target>, Fault> {
+    if !matches!(wire.method.as_str(), "COPY" | "MOVE") {
+        return Ok(None);
+    }
+    let mut values = wire.headers.get_all("destination").iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let target = origin_form(value.as_bytes(), authority)
+                .map_err(|_| Fault::Destination("its Destination is on another host"))?;
+            match Target::parse(&target) {
+                Ok(target) => Ok(Some(target)),
+                Err(_) => Err(Fault::Destination(
+                    "its Destination cannot be read in one way",
+                )),
+            }
+        }
+        (Some(_), Some(_)) => Err(Fault::Destination("it names more than one Destination")),
+    }
+}
 
 /// The target in origin-form: absolute-form (RFC 9112 §3.2.2) loses the authority it shares with Host.
 fn origin_form<'a>(target: &'a [u8], authority: &Authority) -> Result<Cow<'a, [u8]>, Fault> {
@@ -326,6 +356,45 @@ mod tests {
             });
             assert_eq!(read.is_ok(), accepted, "{authority:?} {fields:?}");
         }
+    }
+
+    #[test]
+    fn where_a_copy_goes_is_read_as_strictly_as_where_it_comes_from() {
+        let read = |method: &str, destinations: &[&str]| {
+            let fields: Vec<_> = [("host", "a.example")]
+                .into_iter()
+                .chain(destinations.iter().map(|text| ("destination", *text)))
+                .collect();
+            let facts = read(method, "/x", &fields)?;
+            Ok(facts
+                .destination
+                .map(|target| target.path_and_query().to_string()))
+        };
+        for (destinations, expected) in [
+            (&["/y"][..], Ok(Some("/y".to_owned()))),
+            (&["https://A.example/y"], Ok(Some("/y".to_owned()))),
+            (&[], Ok(None)),
+            (&["/y", "/z"], Err("it names more than one Destination")),
+            (
+                &["http://b.example/y"],
+                Err("its Destination is on another host"),
+            ),
+            (
+                &["http://a.example:81/y"],
+                Err("its Destination is on another host"),
+            ),
+            (
+                &["/a/%2e%2e/y"],
+                Err("its Destination cannot be read in one way"),
+            ),
+            (&["y"], Err("its Destination cannot be read in one way")),
+        ] {
+            for method in ["COPY", "MOVE"] {
+                let expected = expected.clone().map_err(Fault::Destination);
+                assert_eq!(read(method, destinations), expected, "{destinations:?}");
+            }
+        }
+        assert_eq!(read("PUT", &["http://b.example/y"]), Ok(None));
     }
 
     #[test]

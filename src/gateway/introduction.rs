@@ -15,6 +15,7 @@ use super::{app_path, cookies, facts::RequestFacts};
 use crate::{
     config::{Delivery, HeaderEdits, Identity},
     id::RequestId,
+    policy::target::Target,
     reserved_header::{folded, is_framing, is_ours},
     session::Visit,
     store::Account,
@@ -60,9 +61,26 @@ impl Introduction<'_> {
     }
 
     fn set_target(&self, request: &mut RequestHeader) -> pingora::Result<()> {
-        let target = &self.facts.target;
+        if let Some(destination) = &self.facts.destination {
+            let host = match &self.delivery.host {
+                Some(host) => host.authority(),
+                None => self.facts.authority.to_string(),
+            };
+            let destination = format!(
+                "{}://{host}{}",
+                self.scheme(),
+                self.app_target(destination)?
+            );
+            request.insert_header("Destination", destination)?;
+        }
+        let target = self.app_target(&self.facts.target)?;
+        request.set_raw_path(target.as_bytes())
+    }
+
+    /// As the app knows it.
+    fn app_target(&self, target: &Target) -> pingora::Result<String> {
         if self.delivery.prefix.is_none() {
-            return request.set_raw_path(target.path_and_query().as_bytes());
+            return Ok(target.path_and_query());
         }
         let Some(mut path) = app_path::of_app(target.path(), &self.delivery.prefix) else {
             return Err(Error::explain(
@@ -74,7 +92,11 @@ impl Introduction<'_> {
             path.push('?');
             path.push_str(query);
         }
-        request.set_raw_path(path.as_bytes())
+        Ok(path)
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     fn set_forwarded(&self, request: &mut RequestHeader) -> pingora::Result<()> {
@@ -88,10 +110,7 @@ impl Introduction<'_> {
             request.insert_header("X-Forwarded-Prefix", &self.delivery.prefix.strip)?;
         }
         request.insert_header("X-Forwarded-For", self.client.to_string())?;
-        request.insert_header(
-            "X-Forwarded-Proto",
-            if self.secure { "https" } else { "http" },
-        )?;
+        request.insert_header("X-Forwarded-Proto", self.scheme())?;
         request.insert_header("X-Request-Id", self.request_id.to_string())
     }
 

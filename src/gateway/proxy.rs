@@ -40,8 +40,14 @@ use super::{
     upload,
 };
 use crate::{
+    config::Config,
     core::Core,
-    policy::decision::{self, Challenge, Decision, Denial, decide},
+    policy::{
+        decision::{self, Challenge, Decision, Denial, decide},
+        destination::decide_both,
+        route::Route,
+        target::Target,
+    },
     session::Visit,
     telemetry::access::Outcome,
 };
@@ -159,7 +165,7 @@ impl Proxy {
             now: self.core.clock.now(),
             certificate: passage.arrival.tls.as_ref().map_or(&[], |tls| &tls.client),
         };
-        let decision = decide(&snapshot.config.routes, &request);
+        let decision = decide_all(&snapshot.config, &request, facts.destination.as_ref());
         passage.outcome = outcome(&decision);
         match decision {
             Decision::Forward(permit) => {
@@ -483,6 +489,30 @@ fn observe(session: &Session, passage: &mut Passage) {
     passage.tls = passage.arrival.tls.is_some();
     let request = session.req_header();
     passage.asker = Asker::of(&request.method, &request.headers);
+}
+
+/// The verdict by everything that a request acts on. What is written elsewhere is written by the same app, under
+/// the same address of it.
+fn decide_all<'t>(
+    config: &'t Config,
+    request: &decision::Request<'_>,
+    destination: Option<&Target>,
+) -> Decision<'t> {
+    let decision = decide(&config.routes, request);
+    let Some(destination) = destination else {
+        return decision;
+    };
+    let address = |route: &Route| {
+        let delivery = config.deliveries.get(route.index)?;
+        Some((route.upstream, &delivery.prefix, &delivery.host))
+    };
+    decide_both(
+        &config.routes,
+        decision,
+        request,
+        destination,
+        |one, other| address(one) == address(other),
+    )
 }
 
 /// The answer to a request that came in at the wrong door.

@@ -104,7 +104,7 @@ pub fn patience(session: &Session, permit: &Permit<'_>, snapshot: &Snapshot) -> 
     Patience {
         // An upstream that takes nothing is no fault of the client; it has a time limit of its own.
         with_body: (request.version == Version::HTTP_2 && !is_grpc)
-            .then_some(silence + upstream.read_timeout),
+            .then_some(silence.max(upstream.write_timeout)),
         // One silence before the header begins, which the library allows, and as much for the rest of it.
         with_header: (!is_grpc).then_some(upstream.read_timeout * 2),
     }

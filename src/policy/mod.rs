@@ -6,6 +6,7 @@
 
 pub mod certificate;
 pub mod decision;
+pub mod destination;
 pub mod explain;
 pub mod explanation;
 #[cfg(test)]

@@ -337,3 +337,43 @@ async fn no_other_site_and_no_failing_app_signs_anybody_out() {
     ann.send(request).await;
     assert_eq!(ann.session_kind().await, "none");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_goes_where_writing_is_allowed_and_nowhere_else() {
+    let (gateway, ann) = signed_in(
+        Gateway::start()
+            .with_route("path = '/files/admin/*'\naccess = 'step_up'\nmax_age = '5m'")
+            .with_route("path = '/files/*'\nstrip_prefix = '/files'\nhost_header = 'dav.internal'"),
+    )
+    .await;
+    let copy = |destination: String| {
+        let method = Method::from_bytes(b"COPY").unwrap();
+        ann.send(
+            ann.request(method, "/files/a")
+                .header("Destination", destination),
+        )
+    };
+    for (destination, status) in [
+        (format!("{}/files/admin/x", gateway.origin), 401),
+        ("/files/admin/x".to_owned(), 401),
+        ("/files/Admin/x".to_owned(), 401),
+        ("/files/x/%2e%2e/admin/y".to_owned(), 400),
+        ("/nowhere".to_owned(), 404),
+        ("http://other.example/files/b".to_owned(), 400),
+        ("/.gatehouse/account".to_owned(), 400),
+    ] {
+        assert_eq!(
+            copy(destination.clone()).await.status,
+            status,
+            "{destination}"
+        );
+    }
+    assert_eq!(gateway.upstream.targets(), [""; 0]);
+    assert_eq!(
+        copy(format!("{}/files/b%20c", gateway.origin)).await.status,
+        200
+    );
+    let request = gateway.upstream.last();
+    assert_eq!(request.target, "/a");
+    assert_eq!(request.header("Destination"), "http://dav.internal/b%20c");
+}

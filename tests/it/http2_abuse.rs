@@ -6,7 +6,7 @@ use crate::harness::{
     Gateway,
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, End, Frames, HEADERS, PING, PRIORITY,
-        RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, request,
+        RST_STREAM, SETTINGS, WINDOW_UPDATE, content_type, frame, request,
     },
     upstream::Answer,
 };
@@ -171,6 +171,7 @@ async fn a_reader_that_takes_nothing_loses_its_stream() {
 async fn a_body_that_stops_coming_costs_the_stream_and_the_connection_goes_on() {
     let gateway = Gateway::start()
         .with("server.limits", "stall_timeout = '1s'\nin_flight = 1")
+        .with_upstream("write_timeout = '1s'")
         .await;
     for path in ["/public/upload", "/.gatehouse/sign-in/email"] {
         let mut client = Frames::connect(gateway.address).await;
@@ -198,11 +199,16 @@ async fn only_a_body_that_is_waited_for_can_stall() {
     let gateway = Gateway::start()
         .before(app.local_addr().unwrap())
         .with("server.limits", "stall_timeout = '1s'")
+        .with_upstream("write_timeout = '1s'")
         .await;
-    // The one stream stays open both ways after its answer has begun, as gRPC's do; the other has sent
-    // all of its body and waits for its answer.
+    // The one stream is a gRPC call, open both ways for as long as it is wanted; the other has sent all of its
+    // body and waits for its answer.
     let mut talking = Frames::connect(gateway.address).await;
-    let post = request("POST", "/public/talk");
+    let post = [
+        request("POST", "/public/talk"),
+        content_type("application/grpc"),
+    ]
+    .concat();
     talking.send(HEADERS, END_HEADERS, 1, &post).await;
     let mut talking_app = app.accept().await.unwrap().0;
     let begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -114,7 +114,7 @@ async fn one_request_too_many_is_asked_to_come_again() {
         let answer = raw::get(gateway.address, path, &["Accept: text/html"]).await;
         assert_eq!(answer.status(), 503);
         let lower = answer.0.to_lowercase();
-        assert!(lower.contains("\r\nretry-after: 5\r\n"), "{lower}");
+        assert!(lower.contains("\r\nretry-after: 2\r\n"), "{lower}");
         assert!(
             lower.contains("<h1>too many requests at once</h1>"),
             "{lower}"

@@ -285,7 +285,8 @@ async fn a_body_that_stalls_is_given_up() {
         .request(Method::POST, "/up")
         .body(Body::wrap_stream(stalls));
     let given_up = tokio::time::timeout(SOON, request.send()).await;
-    assert!(given_up.expect("it is given up").is_err());
+    let given_up = given_up.expect("it is given up").expect("in words");
+    assert_eq!(given_up.status(), 408);
     within(SOON, "the app learns of it", || async {
         (bulk.broken_off() == 2).then_some(())
     })

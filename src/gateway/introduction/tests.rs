@@ -17,6 +17,7 @@ use crate::{
 
 fn facts() -> RequestFacts {
     RequestFacts {
+        destination: None,
         method: Method::GET,
         authority: Authority::parse(b"App.Example:8080").unwrap(),
         target: Target::parse(b"/canonical?q=1").unwrap(),

@@ -31,6 +31,7 @@ fn delivery(strip: &str, add: &str, told: Option<AppHost>) -> Delivery {
 
 fn facts(path: &str) -> RequestFacts {
     RequestFacts {
+        destination: None,
         method: Method::GET,
         authority: Authority::parse(b"app.example.com").unwrap(),
         target: Target::parse(path.as_bytes()).unwrap(),

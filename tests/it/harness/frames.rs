@@ -157,3 +157,10 @@ pub fn request(method: &str, path: &str) -> Vec<u8> {
     ]
     .concat()
 }
+
+/// The field `Content-Type`, to be put behind a request's header (RFC 7541 §6.2.2: not to be remembered, by the
+/// name's index).
+pub fn content_type(kind: &str) -> Vec<u8> {
+    let length = u8::try_from(kind.len()).unwrap();
+    [&[0x0f, 0x10, length][..], kind.as_bytes()].concat()
+}
