@@ -31,8 +31,8 @@ pub use super::{
     at::At,
     table::Table,
     value::{
-        Cidr, Colour, Count, Hold, Lasting, Listen, Number, Period, SecretText, ServerAddress,
-        Size, StoreUrl,
+        Cidr, Colour, Hold, Lasting, Listen, Number, Period, SecretText, ServerAddress, Size,
+        StoreUrl,
     },
 };
 

@@ -5,7 +5,6 @@
 mod address;
 mod cidr;
 mod colour;
-mod count;
 mod hold;
 mod lasting;
 mod number;
@@ -26,7 +25,6 @@ pub use self::{
     address::{Listen, ServerAddress, StoreUrl},
     cidr::Cidr,
     colour::Colour,
-    count::Count,
     hold::Hold,
     lasting::Lasting,
     number::Number,

@@ -76,7 +76,7 @@ pub(super) fn methods(file: &File, findings: &mut Findings<'_>) -> Methods {
             .enabled
             .value
             .then(|| BackupCodesMethod {
-                count: file.methods.backup_codes.count.value.number(),
+                count: file.methods.backup_codes.count.value.small(),
             }),
         pairing: file.methods.pairing.enabled.value,
     }

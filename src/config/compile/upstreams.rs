@@ -51,7 +51,7 @@ fn upstream(
         (Some(_), None) => None,
     };
     let eject = &section.value.eject.value;
-    let failures = u32::from(eject.failures.value.number());
+    let failures = eject.failures.value.number();
     Some(Upstream {
         name: name?.value.clone(),
         servers: servers?,
@@ -69,7 +69,7 @@ fn upstream(
             .total_timeout
             .as_ref()
             .map(|period| period.value.duration()),
-        retries: section.value.retries.value.number(),
+        retries: section.value.retries.value.small(),
         max_connections: section
             .value
             .max_connections

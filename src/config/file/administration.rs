@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{At, Count, Period};
+use super::{At, Number, Period};
 
 /// Who rescues people who cannot sign in.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -20,7 +20,7 @@ pub struct Admin {
     /// How many administrators it takes to issue a recovery link. With `2` another one than who asked has to
     /// approve it.
     #[schemars(example = 2)]
-    pub recovery_approvals: At<Count<1, 2>>,
+    pub recovery_approvals: At<Number<1, 2>>,
     /// How long a recovery link is good for. The default is a phone call and a new phone's first start; NIST
     /// SP 800-63B-4 §4.2.1.2 allows issued recovery codes 24 hours by email, 10 minutes by text or voice.
     #[schemars(example = &"10m")]
@@ -36,7 +36,7 @@ impl Default for Admin {
         Self {
             group: None,
             max_age: Period::seconds(10 * 60).into(),
-            recovery_approvals: Count::of(1).into(),
+            recovery_approvals: Number::of(1).into(),
             recovery_lifespan: Period::seconds(60 * 60).into(),
             contact: None,
         }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{At, Count, Hold, List, Period, Section, Table};
+use super::{At, Hold, List, Number, Period, Section, Table};
 
 /// Limits of sessions.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -43,7 +43,7 @@ pub struct BackupCodes {
     pub enabled: At<bool>,
     /// How many there are in a set. The default fits on a card.
     #[schemars(example = 6)]
-    pub count: At<Count<4, 20>>,
+    pub count: At<Number<4, 20>>,
 }
 
 /// Letting a new device in from one that is signed in.
@@ -107,7 +107,7 @@ pub struct Enrolment {
     /// at hand: out of a mail, a backup code and an administrator's recovery link. With `2`, whoever has
     /// taken over a mailbox has not taken over the account.
     #[schemars(example = 2)]
-    pub recovery_proofs: At<Count<1, 2>>,
+    pub recovery_proofs: At<Number<1, 2>>,
     /// How long a passkey saved in that way waits before it lifts the restriction. Meanwhile every notified
     /// address and every older passkey can stop it.
     #[schemars(example = &"24h")]
@@ -215,7 +215,7 @@ impl Default for BackupCodes {
     fn default() -> Self {
         Self {
             enabled: true.into(),
-            count: Count::of(10).into(),
+            count: Number::of(10).into(),
         }
     }
 }
@@ -234,7 +234,7 @@ impl Default for Enrolment {
             mode: Mode::Invite.into(),
             domains: None,
             invitation_lifespan: Period::seconds(72 * 60 * 60).into(),
-            recovery_proofs: Count::of(1).into(),
+            recovery_proofs: Number::of(1).into(),
             hold: Hold::NONE.into(),
             recovery_ends_sessions: true.into(),
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{At, Count, List, Number, Period, Section, ServerAddress};
+use super::{At, List, Number, Period, Section, ServerAddress};
 
 /// The apps behind the gateway, one table each.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -53,7 +53,7 @@ pub struct Upstream {
     /// server that takes no connection is always replaced by the next, whatever the method; and a
     /// request that met a kept connection just as it was closed is sent again on a new one.
     #[schemars(example = 2)]
-    pub retries: At<Count<0, 5>>,
+    pub retries: At<Number<0, 5>>,
     /// How many requests each server may have in flight, WebSockets included. Beyond it the next server is
     /// used; when all are full, the visitor gets 503 and is told to try again soon. Without it there is no limit.
     #[schemars(example = &100)]
@@ -134,10 +134,10 @@ pub struct Health {
     pub timeout: At<Period>,
     /// How many checks in a row must succeed for a server to be up again.
     #[schemars(example = 1)]
-    pub healthy_after: At<Count<1, 100>>,
+    pub healthy_after: At<Number<1, 100>>,
     /// How many checks in a row must fail for a server to be down. All are up at the start.
     #[schemars(example = 2)]
-    pub unhealthy_after: At<Count<1, 100>>,
+    pub unhealthy_after: At<Number<1, 100>>,
     /// Statuses of a server that is well. Only with `path`.
     #[schemars(example = [200, 204])]
     pub status: List<Number<200, 599>>,
@@ -154,7 +154,7 @@ pub struct Eject {
     /// After how many requests in a row that got no connection, no answer in time, or none at all. An answer
     /// of any status counts as success. 0 for never.
     #[schemars(example = 3)]
-    pub failures: At<Count<0, 100>>,
+    pub failures: At<Number<0, 100>>,
     /// For how long; after it, one more failure is enough. When all are out, all are tried.
     #[schemars(example = &"1m")]
     #[serde(rename = "for")]
@@ -173,7 +173,7 @@ impl Default for Upstream {
             balance: Balance::RoundRobin.into(),
             protocol: UpstreamProtocol::Http1.into(),
             tls: None,
-            retries: Count::of(1).into(),
+            retries: Number::of(1).into(),
             max_connections: None,
             max_idle: Number::of(128).into(),
             idle_timeout: Period::seconds(45).into(),
@@ -189,8 +189,8 @@ impl Default for Health {
             path: None,
             interval: Period::seconds(5).into(),
             timeout: Period::seconds(2).into(),
-            healthy_after: Count::of(2).into(),
-            unhealthy_after: Count::of(3).into(),
+            healthy_after: Number::of(2).into(),
+            unhealthy_after: Number::of(3).into(),
             status: vec![Number::of(200).into()].into(),
             host: None,
         }
@@ -200,7 +200,7 @@ impl Default for Health {
 impl Default for Eject {
     fn default() -> Self {
         Self {
-            failures: Count::of(5).into(),
+            failures: Number::of(5).into(),
             period: Period::seconds(30).into(),
         }
     }

@@ -1,4 +1,4 @@
-//! Whole numbers within limits, beyond what [`Count`](super::Count) holds.
+//! Whole numbers within limits.
 
 use std::{borrow::Cow, fmt};
 
@@ -26,6 +26,12 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
     pub const fn number(self) -> u32 {
         self.0
     }
+
+    /// The same, where none is greater than a byte holds.
+    pub const fn small(self) -> u8 {
+        const { assert!(MAX <= 255, "the greatest fits a byte") };
+        self.0 as u8
+    }
 }
 
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Number<MIN, MAX> {
@@ -35,7 +41,11 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Number<MIN, MAX> 
             type Value = Number<MIN, MAX>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a number from {MIN} to {MAX}")
+                if MIN + 1 == MAX {
+                    write!(f, "{MIN} or {MAX}")
+                } else {
+                    write!(f, "a number from {MIN} to {MAX}")
+                }
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
@@ -58,7 +68,7 @@ impl<const MIN: u32, const MAX: u32> Serialize for Number<MIN, MAX> {
 
 impl<const MIN: u32, const MAX: u32> JsonSchema for Number<MIN, MAX> {
     fn schema_name() -> Cow<'static, str> {
-        format!("Number{MIN}To{MAX}").into()
+        format!("From{MIN}To{MAX}").into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -87,6 +97,15 @@ mod tests {
         }
         let read = |text: &str| toml::from_str::<Table>(&format!("number = {text}"));
         assert_eq!(read("65535").unwrap().number.number(), 65_535);
+        #[derive(Debug, Deserialize)]
+        struct Pair {
+            #[expect(dead_code, reason = "it is never read")]
+            number: Number<1, 2>,
+        }
+        let error = toml::from_str::<Pair>("number = 3")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("expected 1 or 2"), "{error}");
         for text in ["0", "-1", "65536", "99999999999", "1.5", "\"1\""] {
             let error = read(text).err().expect(text).to_string();
             assert!(error.contains("expected"), "{text}: {error}");

@@ -23,8 +23,8 @@ pub(super) fn check(
         question: question?,
         interval: health.interval.value.duration(),
         timeout: health.timeout.value.duration(),
-        healthy_after: health.healthy_after.value.number(),
-        unhealthy_after: health.unhealthy_after.value.number(),
+        healthy_after: health.healthy_after.value.small(),
+        unhealthy_after: health.unhealthy_after.value.small(),
     })
 }
 
