@@ -230,9 +230,9 @@ impl Sessions {
     }
 
     /// A cookie that proves `session`.
-    pub fn cookie(&self, session: &SessionRecord, limits: &SessionLimits) -> HeaderValue {
+    pub fn cookie(&self, session: &SessionRecord) -> HeaderValue {
         let now = self.clock.now();
-        self.sign(&Claims::of(session, now), limits, now)
+        self.sign(&Claims::of(session, now), now)
     }
 
     /// The bare token, for `gatehouse session issue`.
@@ -305,7 +305,7 @@ impl Sessions {
             return Ok(None);
         };
         let claims = Arc::new(Claims::of(&session, now));
-        let cookie = self.sign(&claims, limits, now);
+        let cookie = self.sign(&claims, now);
         self.renewed
             .insert(claims.sid, (Arc::clone(&claims), cookie.clone()));
         Ok(Some(Visit {
@@ -315,10 +315,11 @@ impl Sessions {
         }))
     }
 
-    fn sign(&self, claims: &Claims, limits: &SessionLimits, now: Timestamp) -> HeaderValue {
+    /// Kept by the browser for as long as the session may last. The idle limit is held to here: a socket that is
+    /// open counts as use and renews no cookie.
+    fn sign(&self, claims: &Claims, now: Timestamp) -> HeaderValue {
         let token = self.format.sign(claims, &self.keys.load());
-        let left = claims.session_expires_at.since(now);
-        cookie::set(cookie::NAME, &token, left.min(limits.idle))
+        cookie::set(cookie::NAME, &token, claims.session_expires_at.since(now))
     }
 
     /// An active account, from memory if it is there.

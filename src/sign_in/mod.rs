@@ -112,7 +112,7 @@ pub async fn start_session(ask: &Ask, verified: Verified) -> Outcome<Begun> {
     let session = session_of(ask, &verified, earlier.as_ref(), now);
     let event = event_of(&verified.proof, &session);
     let audit = ask.caller.audit(now, Some(session.account), event);
-    let cookie = ask.core.sessions.cookie(&session, &ask.config().session);
+    let cookie = ask.core.sessions.cookie(&session);
     let begun = Begun {
         cookie,
         account: session.account,

@@ -132,6 +132,40 @@ async fn a_connection_serves_the_hosts_of_its_certificate_and_no_others() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_2_a_connection_serves_no_other_hosts_either() {
+    let setup = Gateway::start();
+    let authority = Authority::new();
+    let root = authority.write(setup.folder(), "authority.pem");
+    for (file, names) in [
+        ("ab", &["a.example", "b.example"][..]),
+        ("c", &["c.example"]),
+    ] {
+        authority.server(names).write(setup.folder(), file);
+    }
+    let gateway = setup.with_certificates(&["ab", "c"]).await;
+    let port = gateway.address.port();
+    for (host, expected) in [
+        ("a.example", "200 2"),
+        ("b.example", "200 2"),
+        ("c.example", "421 2"),
+    ] {
+        let curl = tokio::task::block_in_place(|| {
+            std::process::Command::new("curl")
+                .args(["--silent", "--http2", "--output", "/dev/null"])
+                .args(["--write-out", "%{http_code} %{http_version}"])
+                .arg("--cacert")
+                .arg(&root)
+                .args(["--resolve", &format!("a.example:{port}:127.0.0.1")])
+                .args(["--header", &format!("Host: {host}")])
+                .arg(format!("https://a.example:{port}/public/page"))
+                .output()
+        });
+        let said = String::from_utf8(curl.expect("curl runs").stdout).unwrap();
+        assert_eq!(said, expected, "{host}");
+    }
+}
+
 async fn with_names(names: &[&str]) -> (Gateway, Authority) {
     let setup = Gateway::start();
     let authority = Authority::new();

@@ -298,3 +298,20 @@ fn part(token: &str, index: usize) -> serde_json::Value {
     let part = token.split('.').nth(index).expect("a JWT");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cookie_is_kept_for_as_long_as_its_session_may_last() {
+    let limits = "lifetime = '12h'\nidle = '10m'";
+    let gateway = Gateway::start().with("session", limits).await;
+    gateway.invite(ANN, &[]);
+    // For an hour, three minutes of which are over.
+    let ann = gateway.person_with_session(ANN, "full");
+    gateway.after(3);
+    let reply = ann.open("/report").await;
+    let (_, kept) = reply.header("set-cookie").split_once("Max-Age=").unwrap();
+    let kept: u64 = kept.parse().unwrap();
+    assert!((55 * 60..=57 * 60).contains(&kept), "{kept} s");
+    // The idle limit is not the browser's to keep.
+    gateway.after(11);
+    assert!(ann.open("/report").await.leads_to("/.gatehouse/sign-in"));
+}

@@ -244,7 +244,7 @@ pub(super) async fn end(ask: Ask, Query(arrival): Query<Arrival>, headers: Heade
     }
     .log();
     ask.catch_up().await;
-    let cookie = ask.core.sessions.cookie(&session, &ask.config().session);
+    let cookie = ask.core.sessions.cookie(&session);
     // Nothing is planted without the flow's secret.
     let flow = flow.ok_or(Refusal::INTERNAL)?;
     Ok(arrive(&flow, Some(cookie)))

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -18,6 +18,10 @@ pub struct Issued {
 impl Authority {
     pub fn new() -> Self {
         let mut authority = CertificateParams::new(vec![]).unwrap();
+        // OpenSSL takes a certificate for self-signed when both are called the same.
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
