@@ -1,14 +1,15 @@
 //! The only place that knows pingora: from bytes on a connection to an answer.
 //!
-//! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, the policy decides,
+//! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, [`judgement`] has the policy decide,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
-//! answer it here, [`framing`], [`rewriting`] and [`response`] see every answer out. [`connection`] lets
+//! [`answer`] it here, [`framing`], [`rewriting`] and [`response`] see every answer out. [`connection`] lets
 //! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
 //! theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands
 //! still, [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes
 //! in; [`peers`] and [`health`] are about the servers of upstreams.
 
 mod admission;
+mod answer;
 mod app_path;
 mod app_sign_out;
 mod arrival;
@@ -29,6 +30,7 @@ mod framing;
 mod health;
 mod http2;
 mod introduction;
+mod judgement;
 mod lifeline;
 mod meter;
 mod own_pages;

@@ -3,9 +3,9 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use axum::{Router, body::Body};
+use axum::Router;
 use bytes::Bytes;
-use http::{Method, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use pingora::{
     Error, ErrorType,
     http::{RequestHeader, ResponseHeader},
@@ -16,19 +16,18 @@ use pingora::{
 
 use super::{
     admission::Admission,
-    app_sign_out,
+    answer, app_sign_out,
     arrival::Entrance,
     asker::Asker,
     challenge,
     connection::HeaderDeadline,
-    cookies, deadline, event_stream,
+    cookies, deadline,
     facts::{Fault, RequestFacts, Wire},
     failure, forwarded,
     forwarding::{Asked, Forwarding},
     framing,
     introduction::{Introduction, is_websocket},
-    lifeline::Patience,
-    own_pages,
+    judgement, own_pages,
     passage::Passage,
     peers::PeerCache,
     redirect,
@@ -40,14 +39,8 @@ use super::{
     upload,
 };
 use crate::{
-    config::Config,
     core::Core,
-    policy::{
-        decision::{self, Challenge, Decision, Denial, decide},
-        destination::decide_both,
-        route::Route,
-        target::Target,
-    },
+    policy::decision::{self, Decision},
     session::Visit,
     telemetry::access::Outcome,
 };
@@ -165,8 +158,9 @@ impl Proxy {
             now: self.core.clock.now(),
             certificate: passage.arrival.tls.as_ref().map_or(&[], |tls| &tls.client),
         };
-        let decision = decide_all(&snapshot.config, &request, facts.destination.as_ref());
-        passage.outcome = outcome(&decision);
+        let decision =
+            judgement::decide_all(&snapshot.config, &request, facts.destination.as_ref());
+        passage.outcome = judgement::outcome(&decision);
         match decision {
             Decision::Forward(permit) => {
                 passage.certified = permit
@@ -287,13 +281,13 @@ impl ProxyHttp for Proxy {
             Verdict::OwnPage(facts) => match self.own_page(session, passage, &facts).await {
                 own_pages::Answer::Whole(response) => response,
                 own_pages::Answer::Events(response) => {
-                    answer_with_events(session, passage, response).await?;
+                    answer::events(session, passage, response).await?;
                     return Ok(true);
                 }
             },
             Verdict::Answer(response) => response,
         };
-        answer(session, passage, response).await?;
+        answer::whole(session, passage, response).await?;
         Ok(true)
     }
 
@@ -448,7 +442,7 @@ impl ProxyHttp for Proxy {
             };
         };
         let response = refusal_answer(&refusal, passage);
-        if let Err(error) = answer(session, passage, response).await {
+        if let Err(error) = answer::whole(session, passage, response).await {
             tracing::debug!(request_id = %passage.request_id, %error, "the client left before the error page");
         }
         FailToProxy {
@@ -491,30 +485,6 @@ fn observe(session: &Session, passage: &mut Passage) {
     passage.asker = Asker::of(&request.method, &request.headers);
 }
 
-/// The verdict by everything that a request acts on. What is written elsewhere is written by the same app, under
-/// the same address of it.
-fn decide_all<'t>(
-    config: &'t Config,
-    request: &decision::Request<'_>,
-    destination: Option<&Target>,
-) -> Decision<'t> {
-    let decision = decide(&config.routes, request);
-    let Some(destination) = destination else {
-        return decision;
-    };
-    let address = |route: &Route| {
-        let delivery = config.deliveries.get(route.index)?;
-        Some((route.upstream, &delivery.prefix, &delivery.host))
-    };
-    decide_both(
-        &config.routes,
-        decision,
-        request,
-        destination,
-        |one, other| address(one) == address(other),
-    )
-}
-
 /// The answer to a request that came in at the wrong door.
 fn elsewhere(passage: &mut Passage, facts: &RequestFacts) -> Option<Verdict> {
     if let Entrance::Redirecting { port } = passage.arrival.entrance {
@@ -546,74 +516,12 @@ fn read_facts(session: &Session, passage: &Passage) -> Result<RequestFacts, Faul
     })
 }
 
-const fn outcome(decision: &Decision<'_>) -> Outcome {
-    match decision {
-        Decision::Forward(_) => Outcome::Forwarded,
-        Decision::OwnPage => Outcome::OwnPage,
-        Decision::Challenge(Challenge::SignIn) => Outcome::SignIn,
-        Decision::Challenge(Challenge::ReEnrol) => Outcome::ReEnrol,
-        Decision::Challenge(Challenge::StepUp { .. }) => Outcome::StepUp,
-        Decision::Deny(Denial::NoRoute) => Outcome::NoRoute,
-        Decision::Deny(Denial::NotAllowed) => Outcome::NotAllowed,
-        Decision::Deny(Denial::Ambiguous) => Outcome::Ambiguous,
-        Decision::Deny(Denial::NoCertificate) => Outcome::NoCertificate,
-    }
-}
-
 fn refuse(refusal: &Refusal, passage: &Passage) -> Verdict {
     Verdict::Answer(refusal_answer(refusal, passage))
 }
 
 fn refusal_answer(refusal: &Refusal, passage: &Passage) -> Response<Bytes> {
     refusal.answer(passage.asker, passage.request_id, Some(&passage.snapshot))
-}
-
-/// Writes an answer of the gateway's own, whole.
-async fn answer(
-    session: &mut Session,
-    passage: &Passage,
-    response: Response<Bytes>,
-) -> pingora::Result<()> {
-    own_pages::discard_body(session).await;
-    let (parts, mut body) = response.into_parts();
-    let mut head = ResponseHeader::from(parts);
-    let bodiless = matches!(
-        head.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    );
-    if bodiless {
-        head.remove_header(&header::CONTENT_LENGTH);
-        body.clear();
-    } else if session.req_header().method == Method::HEAD {
-        // A page that answers HEAD says itself how long its body would have been.
-        if !head.headers.contains_key(header::CONTENT_LENGTH) {
-            head.set_content_length(body.len())?;
-        }
-        body.clear();
-    } else {
-        head.set_content_length(body.len())?;
-    }
-    response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
-    strict_transport::say(&mut head, passage)?;
-    session.write_response_header(Box::new(head), false).await?;
-    session.write_response_body(Some(body), true).await
-}
-
-/// Writes an own page's events as they happen, no longer than the session lives in which it was asked.
-async fn answer_with_events(
-    session: &mut Session,
-    passage: &Passage,
-    response: Response<Body>,
-) -> pingora::Result<()> {
-    let visit = passage.visit.as_ref();
-    let tenure = visit.map(|visit| Tenure::of_own_page(&passage.snapshot, visit));
-    passage.watch(tenure, Patience::default());
-    own_pages::discard_body(session).await;
-    let (parts, events) = response.into_parts();
-    let mut head = ResponseHeader::from(parts);
-    response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
-    strict_transport::say(&mut head, passage)?;
-    event_stream::write(session, head, events).await
 }
 
 /// For what is left of a request's body when its answer is out.

@@ -23,15 +23,7 @@ pub struct Issued {
 impl Authority {
     /// A new one; `name` names its files.
     pub fn new(folder: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        // OpenSSL takes a certificate for self-signed when both are called the same.
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let issuer = issuer(name);
         let file = folder.join(format!("{name}.pem"));
         std::fs::write(&file, issuer.pem()).unwrap();
         Self {
@@ -73,4 +65,17 @@ impl Authority {
         std::fs::write(&issued.key, key.serialize_pem()).unwrap();
         issued
     }
+}
+
+/// What an authority signs with.
+pub fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    // OpenSSL takes a certificate for self-signed when both are called the same.
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }

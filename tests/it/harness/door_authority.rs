@@ -1,11 +1,10 @@
-//! An authority that issues whatever certificate a test asks for.
+//! An authority that issues whatever certificate a test of the door asks for: its listeners and their clients.
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
-};
+use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair, SanType};
+
+use super::authority::issuer;
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -17,18 +16,7 @@ pub struct Issued {
 
 impl Authority {
     pub fn new() -> Self {
-        let mut authority = CertificateParams::new(vec![]).unwrap();
-        // OpenSSL takes a certificate for self-signed when both are called the same.
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "authority");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(authority, key).unwrap())
+        Self(issuer("authority"))
     }
 
     /// For a server of these names, with an ECDSA key.

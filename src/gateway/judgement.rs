@@ -1,0 +1,51 @@
+//! What was decided on a request, by everything that it acts on, and what that is called in the access log.
+
+use crate::{
+    config::Config,
+    policy::{
+        decision::{Challenge, Decision, Denial, Request, decide},
+        destination::decide_both,
+        route::Route,
+        target::Target,
+    },
+    telemetry::access::Outcome,
+};
+
+/// The verdict by everything that a request acts on. What is written elsewhere is written by the same app, under
+/// the same address of it.
+pub fn decide_all<'t>(
+    config: &'t Config,
+    request: &Request<'_>,
+    destination: Option<&Target>,
+) -> Decision<'t> {
+    let decision = decide(&config.routes, request);
+    let Some(destination) = destination else {
+        return decision;
+    };
+    let address = |route: &Route| {
+        let delivery = config.deliveries.get(route.index)?;
+        Some((route.upstream, &delivery.prefix, &delivery.host))
+    };
+    decide_both(
+        &config.routes,
+        decision,
+        request,
+        destination,
+        |one, other| address(one) == address(other),
+    )
+}
+
+/// As the access log calls it.
+pub const fn outcome(decision: &Decision<'_>) -> Outcome {
+    match decision {
+        Decision::Forward(_) => Outcome::Forwarded,
+        Decision::OwnPage => Outcome::OwnPage,
+        Decision::Challenge(Challenge::SignIn) => Outcome::SignIn,
+        Decision::Challenge(Challenge::ReEnrol) => Outcome::ReEnrol,
+        Decision::Challenge(Challenge::StepUp { .. }) => Outcome::StepUp,
+        Decision::Deny(Denial::NoRoute) => Outcome::NoRoute,
+        Decision::Deny(Denial::NotAllowed) => Outcome::NotAllowed,
+        Decision::Deny(Denial::Ambiguous) => Outcome::Ambiguous,
+        Decision::Deny(Denial::NoCertificate) => Outcome::NoCertificate,
+    }
+}
