@@ -84,11 +84,21 @@ impl RequestFacts {
         let authority = authority_of(wire)?;
         let target = Target::parse(&origin_form(wire.target, &authority)?)?;
         Ok(Self {
-            destination: destination_of(wire, &authority)?,
+            destination: None,
             method: wire.method.clone(),
             authority,
             target,
         })
+    }
+
+    /// With the second target of COPY and MOVE. It names the host once more: that by which the request is known in
+    /// the end, whatever a proxy in front made of it on the way.
+    ///
+    /// # Errors
+    /// When it has no reading, or is on another host.
+    pub fn with_destination(mut self, headers: &HeaderMap) -> Result<Self, Fault> {
+        self.destination = destination_of(&self.method, headers, &self.authority)?;
+        Ok(self)
     }
 }
 
@@ -214,11 +224,15 @@ fn parse_authority(text: &[u8]) -> Result<Authority, Fault> {
 const DISAGREE: Fault = Fault::Host("its address and its Host header disagree");
 
 /// COPY and MOVE act on a second target, which their servers find in a header: it is read as strictly as the first.
-fn destination_of(wire: &Wire<'_>, authority: &Authority) -> Result<Option<Target>, Fault> {
-    if !matches!(wire.method.as_str(), "COPY" | "MOVE") {
+fn destination_of(
+    method: &Method,
+    headers: &HeaderMap,
+    authority: &Authority,
+) -> Result<Option<Target>, Fault> {
+    if !matches!(method.as_str(), "COPY" | "MOVE") {
         return Ok(None);
     }
-    let mut values = wire.headers.get_all("destination").iter();
+    let mut values = headers.get_all("destination").iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => {
@@ -365,7 +379,7 @@ mod tests {
                 .into_iter()
                 .chain(destinations.iter().map(|text| ("destination", *text)))
                 .collect();
-            let facts = read(method, "/x", &fields)?;
+            let facts = read(method, "/x", &fields)?.with_destination(&headers(&fields))?;
             Ok(facts
                 .destination
                 .map(|target| target.path_and_query().to_string()))

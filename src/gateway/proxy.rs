@@ -88,6 +88,7 @@ impl Proxy {
         }
         let facts = match read_facts(session, passage)
             .and_then(|facts| self.believe(session, passage, facts))
+            .and_then(|facts| facts.with_destination(&session.req_header().headers))
         {
             Ok(facts) => Arc::new(facts),
             Err(fault) => {

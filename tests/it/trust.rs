@@ -58,6 +58,23 @@ async fn routes_are_those_of_the_believed_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_goes_to_the_believed_host_whatever_the_proxy_calls_the_gateway() {
+    let gateway = Gateway::start().with_server(TRUSTED).await;
+    for (host, status) in [("app.example.com", 200), ("other.example", 400)] {
+        let copy = format!(
+            "COPY /public/a HTTP/1.1\r\nHost: gateway.internal\r\nX-Forwarded-Host: app.example.com\r\n\
+             X-Forwarded-Proto: https\r\nDestination: https://{host}/public/b\r\nConnection: close\r\n\r\n"
+        );
+        let answer = raw::send(gateway.address, copy.as_bytes()).await;
+        assert_eq!(answer.status(), status, "{}", answer.0);
+    }
+    let heard = gateway.upstream.last();
+    let destination = heard.header("Destination");
+    assert_eq!(destination, "https://app.example.com/public/b");
+    assert_eq!(gateway.upstream.targets(), ["/public/a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_trusted_proxy_says_in_two_ways_is_refused() {
     let gateway = Gateway::start().with_server(TRUSTED).await;
     for lines in [
