@@ -29,7 +29,6 @@ struct State {
     sent: AtomicU64,
     taken: AtomicU64,
     broken_off: AtomicU64,
-    connections: AtomicU64,
     holds: AtomicBool,
     go_on: Notify,
 }
@@ -43,7 +42,6 @@ impl Bulk {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = serving.clone();
-                state.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     if converse(&state, stream).await.is_err() {
                         state.broken_off.fetch_add(1, Ordering::SeqCst);
@@ -68,14 +66,9 @@ impl Bulk {
         self.state.taken.load(Ordering::SeqCst)
     }
 
-    /// How many exchanges did not come to their end.
+    /// How many exchanges did not come to their end, or did not begin as a request does.
     pub fn broken_off(&self) -> u64 {
         self.state.broken_off.load(Ordering::SeqCst)
-    }
-
-    /// How many connections it was given.
-    pub fn connections(&self) -> u64 {
-        self.state.connections.load(Ordering::SeqCst)
     }
 
     /// From now on it takes no more of any body, until it is told to.
@@ -110,6 +103,12 @@ async fn converse(state: &State, stream: TcpStream) -> std::io::Result<()> {
             }
         }
         let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        if !["get /", "post /", "put /"]
+            .iter()
+            .any(|method| head.starts_with(method))
+        {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
         if let Some(target) = head.strip_prefix("get ") {
             let target = target.split(' ').next().unwrap_or_default();
             let length = target
