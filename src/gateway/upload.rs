@@ -11,7 +11,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    config::{Config, Delivery},
+    config::{Config, Delivery, UpstreamProtocol},
     policy::decision::Permit,
     snapshot::Snapshot,
 };
@@ -96,11 +96,13 @@ pub fn patience(session: &Session, permit: &Permit<'_>, snapshot: &Snapshot) -> 
     };
     let silence = silence(config.deliveries.get(route.index), config);
     let request = session.req_header();
-    // A call may keep its half of a stream open in silence for as long as it is wanted.
-    let is_grpc = request
-        .headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    // A call may keep its half of a stream open in silence for as long as it is wanted. Its word for it is
+    // taken where calls can be answered at all, which takes trailers and so HTTP/2: anybody can say so.
+    let is_grpc = upstream.protocol == UpstreamProtocol::H2
+        && request
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     Patience {
         // An upstream that takes nothing is no fault of the client; it has a time limit of its own.
         with_body: (request.version == Version::HTTP_2 && !is_grpc)

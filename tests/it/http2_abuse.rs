@@ -201,28 +201,16 @@ async fn only_a_body_that_is_waited_for_can_stall() {
         .with("server.limits", "stall_timeout = '1s'")
         .with_upstream("write_timeout = '1s'")
         .await;
-    // The one stream is a gRPC call, open both ways for as long as it is wanted; the other has sent all of its
-    // body and waits for its answer.
-    let mut talking = Frames::connect(gateway.address).await;
-    let post = [
-        request("POST", "/public/talk"),
-        content_type("application/grpc"),
-    ]
-    .concat();
-    talking.send(HEADERS, END_HEADERS, 1, &post).await;
-    let mut talking_app = app.accept().await.unwrap().0;
-    let begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    talking_app.write_all(begun.as_bytes()).await.unwrap();
-    assert!(talking.is_answered(1).await);
+    // It has sent all of its body and waits for its answer.
     let mut waiting = Frames::connect(gateway.address).await;
     let post = request("POST", "/public/wait");
     waiting.send(HEADERS, END_HEADERS, 1, &post).await;
     waiting.send(DATA, END_STREAM, 1, b"whole").await;
     let mut waiting_app = app.accept().await.unwrap().0;
-    // Twice the patience, told by others who stall.
-    for _ in 0..2 {
+    // Twice the patience, told by others who stall; it does not help to pretend to be a call of gRPC.
+    for pretence in [vec![], content_type("application/grpc")] {
         let mut stalled = Frames::connect(gateway.address).await;
-        let upload = request("POST", "/public/upload");
+        let upload = [request("POST", "/public/upload"), pretence].concat();
         stalled.send(HEADERS, END_HEADERS, 1, &upload).await;
         assert!(matches!(stalled.end().await, End::Reset(_)));
         drop(app.accept().await.unwrap());
@@ -230,14 +218,6 @@ async fn only_a_body_that_is_waited_for_can_stall() {
     let done = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     waiting_app.write_all(done.as_bytes()).await.unwrap();
     assert!(waiting.is_answered(1).await);
-    talking_app.write_all(b"2\r\nhi\r\n").await.unwrap();
-    loop {
-        let more = talking.next().await.expect("the stream goes on");
-        if (more.kind, more.payload.as_slice()) == (DATA, b"hi") {
-            break;
-        }
-        assert_ne!(more.kind, RST_STREAM);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

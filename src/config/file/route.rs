@@ -86,7 +86,7 @@ pub struct Route {
     #[schemars(example = &"max_age")]
     pub live: Option<At<LiveUntil>>,
     /// The longest silence within the body of a request, after which it is given up. Without it:
-    /// `server.limits.stall_timeout`. gRPC calls are exempt.
+    /// `server.limits.stall_timeout`. gRPC calls to upstreams with `protocol = "h2"` are exempt.
     #[schemars(example = &"20s")]
     pub body_timeout: Option<At<Period>>,
     /// Machines that may pass, by a name on the client certificate of their connection: a DNS name or a URI

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use super::{Period, Written};
+use super::{Lasting, Written};
 
 /// `"0s"` or a duration of at most 30 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold(Option<Period>);
+pub struct Hold(Lasting);
 
 impl Hold {
     /// No wait.
-    pub const NONE: Self = Self(None);
+    pub const NONE: Self = Self(Lasting::NOT);
 
     /// A lost phone is replaced within weeks; whoever waits longer has given up.
     const MAX: Duration = Duration::from_hours(30 * 24);
 
     /// How long; zero for none.
     pub fn duration(self) -> Duration {
-        self.0.map_or(Duration::ZERO, Period::duration)
+        self.0.duration().unwrap_or_default()
     }
 }
 
@@ -27,17 +27,12 @@ impl Written for Hold {
         "\"0s\" for none, or a duration of at most \"30d\" such as \"24h\"";
 
     fn parse(text: &str) -> Option<Self> {
-        if text == "0s" {
-            return Some(Self::NONE);
-        }
-        Period::parse(text)
-            .filter(|period| period.duration() <= Self::MAX)
-            .map(|period| Self(Some(period)))
+        let lasting = Lasting::parse(text)?;
+        (lasting.duration() <= Some(Self::MAX)).then_some(Self(lasting))
     }
 
     fn write(&self) -> String {
-        self.0
-            .map_or_else(|| "0s".to_owned(), |period| period.write())
+        self.0.write()
     }
 }
 

@@ -9,6 +9,9 @@ use super::{Period, Written};
 pub struct Lasting(Option<Period>);
 
 impl Lasting {
+    /// Not at all.
+    pub const NOT: Self = Self(None);
+
     /// For defaults: so many days.
     pub(in crate::config) const fn days(days: u64) -> Self {
         Self(Some(Period::seconds(days * 24 * 60 * 60)))
@@ -27,7 +30,7 @@ impl Written for Lasting {
 
     fn parse(text: &str) -> Option<Self> {
         if text == "0s" {
-            return Some(Self(None));
+            return Some(Self::NOT);
         }
         Period::parse(text).map(|period| Self(Some(period)))
     }
