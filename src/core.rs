@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     clock::Clock,
+    condition::Condition,
     config::{Config, SecretSource, StoreLocation},
     limit::Limits,
     mail::Outbox,
@@ -16,6 +17,7 @@ use crate::{
     session::{Sessions, SessionsError},
     snapshot::Snapshot,
     store::{Store, StoreError, sqlite::SqliteStore},
+    telemetry::metrics::Metrics,
 };
 
 /// One Gatehouse, shared by the gateway, its pages and its background work; the command line opens one of
@@ -33,6 +35,10 @@ pub struct Core {
     pub limits: Limits,
     /// Mail on its way out.
     pub outbox: Outbox,
+    /// What is counted and measured.
+    pub metrics: Metrics,
+    /// What is wrong although it serves.
+    pub condition: Condition,
     snapshot: ArcSwap<Snapshot>,
 }
 
@@ -90,6 +96,8 @@ impl Core {
             outbox: Outbox::new(&secret),
             snapshot: ArcSwap::from_pointee(Snapshot::new(config, relying_party)),
             limits: Limits::default(),
+            metrics: Metrics::default(),
+            condition: Condition::default(),
             store,
             clock,
             secret,

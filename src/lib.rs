@@ -17,6 +17,7 @@ pub mod assets;
 pub mod backup_code;
 pub mod cli;
 pub mod clock;
+pub mod condition;
 pub mod config;
 pub mod core;
 pub mod demo;

@@ -454,6 +454,7 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
         let status = session.response_written().map(|head| head.status.as_u16());
+        self.core.metrics.requests.count(passage.outcome);
         passage.record(&session.req_header().method, status).write();
     }
 

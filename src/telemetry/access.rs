@@ -134,6 +134,24 @@ fn up_to_the_page(path: &str) -> &str {
 }
 
 impl Outcome {
+    /// All of them, in their order.
+    pub const ALL: [Self; 14] = [
+        Self::Undecided,
+        Self::Forwarded,
+        Self::OwnPage,
+        Self::SignIn,
+        Self::ReEnrol,
+        Self::StepUp,
+        Self::NoRoute,
+        Self::NotAllowed,
+        Self::Ambiguous,
+        Self::Malformed,
+        Self::NoCertificate,
+        Self::Redirected,
+        Self::Misdirected,
+        Self::Overloaded,
+    ];
+
     /// The word in the log.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,7 +1,8 @@
-//! Logs and the audit log.
+//! Logs, metrics and the audit log.
 
 pub mod access;
 pub mod audit;
+pub mod metrics;
 
 use std::io::IsTerminal;
 
