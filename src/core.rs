@@ -15,6 +15,7 @@ use crate::{
     relying_party::RelyingParty,
     secret::ServerSecret,
     session::{Sessions, SessionsError},
+    shadow::Shadow,
     snapshot::Snapshot,
     store::{Store, StoreError, sqlite::SqliteStore},
     telemetry::metrics::Metrics,
@@ -39,6 +40,8 @@ pub struct Core {
     pub metrics: Metrics,
     /// What is wrong although it serves.
     pub condition: Condition,
+    /// The candidate that is tried out beside the configuration in force.
+    pub shadow: Shadow,
     snapshot: ArcSwap<Snapshot>,
 }
 
@@ -98,6 +101,7 @@ impl Core {
             limits: Limits::default(),
             metrics: Metrics::default(),
             condition: Condition::default(),
+            shadow: Shadow::default(),
             store,
             clock,
             secret,

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Dependencies point downward: `cli`, `demo`, `server` → `gateway` → `sign_in`, `account`, `admin` → `web` →
-//! `notice`, `core`, `snapshot`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit`, `pool` → `config`,
+//! `notice`, `core`, `snapshot`, `shadow`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit`, `pool` → `config`,
 //! `policy` → `store` → `id`, `secret`, `backup_code`, `clock` and the other small types.
 
 pub mod account;
@@ -37,6 +37,7 @@ pub mod reserved_header;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod shadow;
 pub mod sign_in;
 pub mod snapshot;
 pub mod store;

@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -20,6 +21,7 @@ use crate::{
     core::{Core, OpenError},
     gateway::{Gateway, GatewayError, Listeners},
     mail::{self, Worker},
+    shadow::{Summary, TELL_EVERY},
     sign_in,
     web::{asset_server, error::Refusal, jwks, respond},
 };
@@ -121,6 +123,17 @@ impl Gatehouse {
             stopping,
             background,
         })
+    }
+
+    /// Tries out the configuration in this file beside the one in force. One that cannot be used is told of and
+    /// harms nothing.
+    pub fn try_out(&mut self, candidate: PathBuf) {
+        self.core.shadow.follow(candidate);
+        self.core
+            .shadow
+            .reload(&self.core.condition, self.core.clock.now());
+        let (core, stopped) = (Arc::clone(&self.core), self.stopping.subscribe());
+        self.background.spawn(tell_of_differences(core, stopped));
     }
 
     /// Where it listens.
@@ -248,6 +261,14 @@ async fn tidy(core: Arc<Core>, stopped: watch::Receiver<bool>) {
         if let Err(error) = core.sessions.forget_keys().await {
             tracing::warn!(%error, "old signing keys could not be forgotten; it will be tried again");
         }
+    }
+}
+
+async fn tell_of_differences(core: Arc<Core>, stopped: watch::Receiver<bool>) {
+    let mut summary = Summary::begin(&core.metrics);
+    let mut ticks = Ticks::every(TELL_EVERY, stopped);
+    while ticks.next().await {
+        summary.tell(&core.metrics);
     }
 }
 

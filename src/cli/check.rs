@@ -12,7 +12,7 @@ use crate::{
     email_address::EmailAddress,
     policy::{
         certificate::CertificateName,
-        explain::{Question, SessionKind, explain as explain_policy},
+        explain::{Explanation, Question, SessionKind, explain as explain_policy},
         target::Target,
     },
 };
@@ -106,16 +106,38 @@ pub(super) fn explain(common: &Common, explain: &Explain) -> Result<Report, Fail
         &explain.session
     };
     let explanation = explain_policy(&config.routes, &question, kinds);
+    let tried = config
+        .report_only
+        .as_ref()
+        .map(|tried| explain_policy(tried.routes(), &question, kinds));
     let sign_in = SignInPlace::of(&config, &host);
     let mut json = json!(explanation);
+    json["report_only"] = json!(tried);
     json["sign_in_at"] = json!(sign_in.origin());
+    let sentences = [
+        tried.map(|tried| if_enforced(&explanation, &tried)),
+        sign_in.sentence(),
+    ];
     Ok(Report {
-        text: match sign_in.sentence() {
-            Some(sentence) => format!("{}\n{sentence}", explanation.to_string().trim_end()),
-            None => explanation.to_string(),
-        },
+        text: [explanation.to_string()]
+            .into_iter()
+            .chain(sentences.into_iter().flatten())
+            .map(|part| part.trim_end().to_owned())
+            .collect::<Vec<_>>()
+            .join("\n"),
         json,
     })
+}
+
+/// What the routes would change that are only tried out.
+fn if_enforced(explanation: &Explanation, tried: &Explanation) -> String {
+    let (now, then) = (explanation.to_string(), tried.to_string());
+    if now == then {
+        return "Routes with report_only would change nothing here.".to_owned();
+    }
+    // The first line is the question.
+    let then = then.split_once('\n').map_or("", |(_, rest)| rest);
+    format!("With its report_only routes enforced:\n{then}")
 }
 
 /// Where people of a host sign in.

@@ -61,6 +61,17 @@ enum Command {
         /// How log lines are written.
         #[arg(long, value_enum, default_value = "json")]
         log: Log,
+        /// A candidate configuration to try out: it is asked about every request and decides nothing.
+        ///
+        /// Where it would have decided otherwise, or forwarded to another upstream, the access log says so in `shadow`,
+        /// `shadow_route` (a line of FILE) and `shadow_upstream`, `gatehouse_shadow_differences_total` counts it, and a
+        /// line a minute sums up. FILE is read with the configuration in force, at the start and at every reload; one
+        /// that cannot be used is told of in the log and by /readyz, and changes nothing. Only its routes and the
+        /// names of its upstreams are compared. It is not learnt whether the other upstream would answer, what headers
+        /// it would get, and what FILE says of sessions, sign-in methods, certificates and listeners; nor are open
+        /// connections cut by it.
+        #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+        shadow: Option<PathBuf>,
     },
     /// List every problem of the configuration: file, line, key, value and what is accepted.
     Check,
@@ -143,14 +154,14 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
             runtime()?.block_on(demo::run(*port))?;
             Ok(None)
         }
-        Command::Serve { log } => {
+        Command::Serve { log, shadow } => {
             let format = match log {
                 Log::Text => LogFormat::Text,
                 Log::Json => LogFormat::Json,
             };
             start_logging(format, SERVE_FILTER);
             let config = load(&cli.common)?;
-            runtime()?.block_on(serve(config))?;
+            runtime()?.block_on(serve(config, shadow.as_ref()))?;
             Ok(None)
         }
         Command::Check => check::check(&cli.common).map(Some),
@@ -168,8 +179,11 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
     }
 }
 
-async fn serve(config: config::Config) -> Result<(), Failure> {
-    let gatehouse = Gatehouse::start(config, Clock::system()).await?;
+async fn serve(config: config::Config, shadow: Option<&PathBuf>) -> Result<(), Failure> {
+    let mut gatehouse = Gatehouse::start(config, Clock::system()).await?;
+    if let Some(candidate) = shadow {
+        gatehouse.try_out(candidate.clone());
+    }
     for address in gatehouse.addresses() {
         // On standard output, so that a script can read the port that `:0` picked.
         println!("listening on {address}");

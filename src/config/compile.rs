@@ -55,7 +55,7 @@ pub(super) fn compile(
     let methods = people::methods(file, findings);
     let enrolment = people::enrolment(file, &methods, findings);
     let upstreams = upstreams::all(file, around, findings);
-    let routes = routes::table(file, findings);
+    let (routes, report_only) = routes::tables(file, findings).unzip();
     let identity = identity::identity(&file.identity, findings);
     let deliveries = identity
         .as_ref()
@@ -85,6 +85,7 @@ pub(super) fn compile(
         routes: routes?,
         deliveries: deliveries?,
         door: door?,
+        report_only: report_only?,
     })
 }
 

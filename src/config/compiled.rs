@@ -18,7 +18,10 @@ pub use self::{
         ServerPlace, Upstream, UpstreamProtocol, UpstreamTls,
     },
 };
-use crate::{email_address::EmailAddress, policy::route::RouteTable};
+use crate::{
+    email_address::EmailAddress,
+    policy::{report_only::ReportOnly, route::RouteTable},
+};
 
 /// One whole, consistent configuration.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub struct Config {
     pub deliveries: Vec<Delivery>,
     /// How connections come in, and what they are held to.
     pub door: Door,
+    /// What routes that are only tried out would decide; `None` where there are none.
+    pub report_only: Option<Arc<ReportOnly>>,
 }
 
 /// How the pages look like the operator's own.

@@ -31,12 +31,7 @@ pub struct Loaded {
 }
 
 /// Keys of a later version. They are refused rather than ignored: who sets one relies on it.
-const NOT_YET: [&str; 4] = [
-    "server.admin_listen",
-    "methods.password",
-    "route.report_only",
-    "report_only",
-];
+const NOT_YET: [&str; 2] = ["server.admin_listen", "methods.password"];
 
 /// Reads and compiles the file at `path`, with the environment of this process.
 ///
@@ -400,8 +395,8 @@ max_age = "5m"
                 "gateway.toml:1:10: methods.password: not available in this version; expected",
             ),
             (
-                "[[route]]\nreport_only = true\n",
-                "gateway.toml:2:1: route[0].report_only: not available",
+                "[[route]]\nreport_only = \"yes\"\n",
+                "gateway.toml:2:15: route[0].report_only = \"yes\": wrong type; expected true or false",
             ),
             (
                 "[[route]]\naccess = 5\n",

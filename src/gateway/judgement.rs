@@ -5,7 +5,7 @@ use crate::{
     policy::{
         decision::{Challenge, Decision, Denial, Request, decide},
         destination::decide_both,
-        route::Route,
+        route::{Route, RouteTable},
         target::Target,
     },
     telemetry::access::Outcome,
@@ -18,7 +18,17 @@ pub fn decide_all<'t>(
     request: &Request<'_>,
     destination: Option<&Target>,
 ) -> Decision<'t> {
-    let decision = decide(&config.routes, request);
+    decide_by(&config.routes, config, request, destination)
+}
+
+/// The same by another table than the one in force.
+pub fn decide_by<'t>(
+    routes: &'t RouteTable,
+    config: &Config,
+    request: &Request<'_>,
+    destination: Option<&Target>,
+) -> Decision<'t> {
+    let decision = decide(routes, request);
     let Some(destination) = destination else {
         return decision;
     };
@@ -26,13 +36,9 @@ pub fn decide_all<'t>(
         let delivery = config.deliveries.get(route.index)?;
         Some((route.upstream, &delivery.prefix, &delivery.host))
     };
-    decide_both(
-        &config.routes,
-        decision,
-        request,
-        destination,
-        |one, other| address(one) == address(other),
-    )
+    decide_both(routes, decision, request, destination, |one, other| {
+        address(one) == address(other)
+    })
 }
 
 /// As the access log calls it.

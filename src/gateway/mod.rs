@@ -1,6 +1,7 @@
 //! The only place that knows pingora: from bytes on a connection to an answer.
 //!
 //! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, [`judgement`] has the policy decide,
+//! [`would`] asks those that are only tried out,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
 //! [`answer`] it here, [`framing`], [`rewriting`] and [`response`] see every answer out. [`connection`] lets
 //! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
@@ -48,6 +49,7 @@ mod tenure;
 mod tls;
 mod tls_watch;
 mod upload;
+mod would;
 
 use std::{
     convert::Infallible, net::TcpListener, os::fd::IntoRawFd, path::Path, sync::Arc, time::Duration,

@@ -19,6 +19,7 @@ use super::{
     lifeline::{Lifeline, Patience, Watched},
     tenure::Tenure,
     upload,
+    would::Differences,
 };
 use crate::{
     config::{Config, Delivery},
@@ -68,6 +69,8 @@ pub struct Passage {
     pub certified: Option<CertificateName>,
     /// Its place among the requests in flight.
     pub place: Option<Place>,
+    /// What policies that are only tried out would have decided otherwise.
+    pub would: Differences,
 }
 
 impl Passage {
@@ -91,6 +94,7 @@ impl Passage {
             believed: None,
             certified: None,
             place: None,
+            would: Differences::default(),
         }
     }
 
@@ -208,6 +212,19 @@ impl Passage {
                 Some(visit) if visit.claims.restricted => SessionKind::Restricted,
                 Some(_) => SessionKind::Full,
             },
+            report_only: self.would.report_only.as_ref().map(|would| would.outcome),
+            report_only_route: self
+                .would
+                .report_only
+                .as_ref()
+                .and_then(|would| would.route),
+            shadow: self.would.shadow.as_ref().map(|would| would.outcome),
+            shadow_route: self.would.shadow.as_ref().and_then(|would| would.route),
+            shadow_upstream: self
+                .would
+                .shadow
+                .as_ref()
+                .and_then(|would| would.upstream.as_deref()),
         }
     }
 }

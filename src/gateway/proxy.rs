@@ -36,7 +36,7 @@ use super::{
     sparingly::Sparingly,
     strict_transport,
     tenure::Tenure,
-    upload,
+    upload, would,
 };
 use crate::{
     core::Core,
@@ -162,6 +162,14 @@ impl Proxy {
         let decision =
             judgement::decide_all(&snapshot.config, &request, facts.destination.as_ref());
         passage.outcome = judgement::outcome(&decision);
+        let destination = facts.destination.as_ref();
+        passage.would = would::ask(
+            &self.core,
+            &snapshot.config,
+            &request,
+            destination,
+            &decision,
+        );
         match decision {
             Decision::Forward(permit) => {
                 passage.certified = permit

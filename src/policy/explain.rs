@@ -42,7 +42,7 @@ pub fn explain(routes: &RouteTable, question: &Question<'_>, kinds: &[SessionKin
         target,
         ..
     } = *question;
-    let summary = |route: &Route| RouteSummary::new(routes, route);
+    let summary = |route: &Route| RouteSummary::new(route);
     let place = place(routes, method, host, target);
     let route = match place {
         Place::OwnPage => None,
@@ -176,7 +176,7 @@ mod tests {
     ];
 
     fn routes() -> RouteTable {
-        let route = |line, path, access| Route {
+        let route = |index, line, path, access| Route {
             host: None,
             path: PathPattern::parse(path).unwrap(),
             methods: Vec::new(),
@@ -184,7 +184,7 @@ mod tests {
             allow: Allow::default(),
             tolerate: Ambiguities::default(),
             upstream: 0,
-            index: 0,
+            index,
             line,
             certificates: Certificates::default(),
         };
@@ -198,15 +198,15 @@ mod tests {
                     email_domains: vec!["example.com".to_owned()],
                     ..Allow::default()
                 },
-                ..route(12, "/admin/*", Access::Full)
+                ..route(0, 12, "/admin/*", Access::Full)
             },
             Route {
                 host: Some(HostPattern::parse("app.example.com").unwrap()),
                 methods: vec![Method::POST],
-                ..route(41, "/money/*", five_minutes)
+                ..route(1, 41, "/money/*", five_minutes)
             },
-            route(50, "/money/*", Access::SignedIn),
-            route(60, "/*", Access::Public),
+            route(2, 50, "/money/*", Access::SignedIn),
+            route(3, 60, "/*", Access::Public),
         ])
     }
 

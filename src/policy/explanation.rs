@@ -8,7 +8,7 @@ use super::{
     certificate::{CertificateName, Certificates},
     decision::admitted,
     reading::Change,
-    route::{Access, Allow, Route, RouteTable},
+    route::{Access, Allow, Route},
 };
 use crate::email_address::EmailAddress;
 
@@ -172,13 +172,9 @@ pub enum Outcome {
 }
 
 impl RouteSummary {
-    pub(super) fn new(table: &RouteTable, route: &Route) -> Self {
-        let before = table.routes().iter();
+    pub(super) fn new(route: &Route) -> Self {
         Self {
-            number: before
-                .take_while(|other| !std::ptr::eq(*other, route))
-                .count()
-                + 1,
+            number: route.index + 1,
             line: route.line,
             methods: route.methods.iter().map(ToString::to_string).collect(),
             host: route.host.as_ref().map(|host| host.as_str().to_owned()),

@@ -14,5 +14,6 @@ mod oracle;
 pub mod own_page;
 pub mod pattern;
 pub mod reading;
+pub mod report_only;
 pub mod route;
 pub mod target;

@@ -39,7 +39,7 @@ pub struct Route {
     pub tolerate: Ambiguities,
     /// Index into [`crate::config::Config::upstreams`].
     pub upstream: usize,
-    /// Its place in the table, from 0; index into [`crate::config::Config::deliveries`].
+    /// Its place in the file, from 0; index into [`crate::config::Config::deliveries`].
     pub index: usize,
     /// Line in the configuration file, for `check` and `explain`.
     pub line: usize,
@@ -192,6 +192,22 @@ impl Route {
         self.methods.is_empty()
             || self.methods.contains(method)
             || (method == Method::HEAD && self.methods.contains(&Method::GET))
+    }
+
+    /// Whether some request matches both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let methods = match (self.methods.as_slice(), other.methods.as_slice()) {
+            ([], _) | (_, []) => true,
+            (mine, theirs) => {
+                mine.iter().any(|method| other.takes_method(method))
+                    || theirs.iter().any(|method| self.takes_method(method))
+            }
+        };
+        let hosts = match (&self.host, &other.host) {
+            (None, _) | (_, None) => true,
+            (Some(mine), Some(theirs)) => mine.covers(theirs) || theirs.covers(mine),
+        };
+        methods && hosts && (self.path.covers(&other.path) || other.path.covers(&self.path))
     }
 
     /// Whether it matches whatever `other` matches.

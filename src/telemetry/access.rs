@@ -39,6 +39,16 @@ pub struct AccessRecord<'a> {
     pub account: Option<AccountId>,
     /// What kind of session that was.
     pub session: SessionKind,
+    /// What would have been decided if routes with `report_only` were enforced; `None` where it is the same.
+    pub report_only: Option<Outcome>,
+    /// Line of the route that says so.
+    pub report_only_route: Option<usize>,
+    /// What the candidate of `serve --shadow` would have decided; `None` where it is the same.
+    pub shadow: Option<Outcome>,
+    /// Line of its route, in the candidate.
+    pub shadow_route: Option<usize>,
+    /// Where the candidate would have forwarded the request, if elsewhere.
+    pub shadow_upstream: Option<&'a str>,
 }
 
 /// What was decided about a request.
@@ -103,6 +113,11 @@ impl AccessRecord<'_> {
             network = %self.network,
             account = self.account.map(tracing::field::display),
             session = self.session.name(),
+            report_only = self.report_only.map(Outcome::name),
+            report_only_route = self.report_only_route,
+            shadow = self.shadow.map(Outcome::name),
+            shadow_route = self.shadow_route,
+            shadow_upstream = self.shadow_upstream,
         );
     }
 

@@ -34,7 +34,15 @@ pub struct Metrics {
     registry: Registry,
     /// Requests, by what was decided on them.
     pub requests: Counts<Outcome>,
+    /// Requests that routes with `report_only` would have changed, by what would have been decided.
+    pub report_only: Counts<WouldBe>,
+    /// Requests that the candidate of `serve --shadow` would have changed, by what it would have decided.
+    pub shadow_differences: Counts<WouldBe>,
 }
+
+/// What would have been decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WouldBe(pub Outcome);
 
 impl<L: Label> Counts<L> {
     /// Counters at zero; a value that never came up is shown as such.
@@ -83,6 +91,16 @@ impl Metrics {
                 "gatehouse_requests_total",
                 "Requests, by what was decided on them.",
             )?,
+            report_only: Counts::register(
+                &registry,
+                "gatehouse_report_only_total",
+                "Requests on which routes with report_only would have changed the decision, by what it would have been.",
+            )?,
+            shadow_differences: Counts::register(
+                &registry,
+                "gatehouse_shadow_differences_total",
+                "Requests on which the candidate of serve --shadow differs, by what it would have decided.",
+            )?,
             registry,
         })
     }
@@ -109,6 +127,27 @@ impl Label for Outcome {
 
     fn place(self) -> usize {
         self as usize
+    }
+}
+
+impl Label for WouldBe {
+    const NAME: &'static str = "would";
+    const ALL: &'static [Self] = &{
+        let mut all = [Self(Outcome::Undecided); Outcome::ALL.len()];
+        let mut place = 0;
+        while place < all.len() {
+            all[place] = Self(Outcome::ALL[place]);
+            place += 1;
+        }
+        all
+    };
+
+    fn word(self) -> &'static str {
+        self.0.name()
+    }
+
+    fn place(self) -> usize {
+        self.0.place()
     }
 }
 

@@ -42,6 +42,7 @@ mod step_up;
 mod store_trouble;
 mod streaming;
 mod tls;
+mod trial;
 mod trust;
 mod upstream_log;
 mod upstream_protocols;

@@ -14,13 +14,17 @@ use crate::{
     email_address::EmailAddress,
     policy::{
         certificate::{CertificateName, Certificates},
+        report_only::{Doubt, ReportOnly},
         route::{Access, Allow, HostPattern, PathPattern, Route, RouteTable},
         target::Ambiguities,
     },
 };
 
-/// The route table.
-pub(super) fn table(file: &File, findings: &mut Findings<'_>) -> Option<Arc<RouteTable>> {
+/// The route table, and the one with routes that are only tried out in their places.
+pub(super) fn tables(
+    file: &File,
+    findings: &mut Findings<'_>,
+) -> Option<(Arc<RouteTable>, Option<Arc<ReportOnly>>)> {
     if file.route.is_empty() {
         let nowhere = At::from(());
         let finding = Finding::new("missing")
@@ -34,14 +38,38 @@ pub(super) fn table(file: &File, findings: &mut Findings<'_>) -> Option<Arc<Rout
         .enumerate()
         .map(|(index, section)| route(index, section, file, findings))
         .collect();
-    let table = RouteTable::new(routes.into_iter().collect::<Option<_>>()?);
-    for (index, earlier) in table.unreachable() {
-        let line = findings.line(&file.route[earlier]);
-        let problem =
-            format!("can never match: the route in line {line} takes all of its requests");
-        findings.warning(&file.route[index], Finding::new(problem));
+    let all: Vec<Route> = routes.into_iter().collect::<Option<_>>()?;
+    let is_tried = |route: &Route| file.route[route.index].value.report_only.value;
+    let (tried, in_force): (Vec<_>, Vec<_>) = all.iter().cloned().partition(is_tried);
+    let table = RouteTable::new(in_force);
+    for (later, earlier) in table.unreachable() {
+        warn_of_cover(
+            &table.routes()[later],
+            &table.routes()[earlier],
+            file,
+            findings,
+        );
     }
-    Some(Arc::new(table))
+    let tried = tried.iter().map(|route| route.index).collect();
+    let report_only = ReportOnly::new(all, tried);
+    for doubt in report_only.iter().flat_map(|tried| tried.doubts(&table)) {
+        match doubt {
+            Doubt::NeverAsked { route, by } => warn_of_cover(route, by, file, findings),
+            Doubt::NothingInForce { route } => {
+                let problem = "only tried out, and no other route takes any of its requests: they get 404 until it \
+                               is enforced";
+                let key = &file.route[route.index].value.report_only;
+                findings.warning(key, Finding::new(problem));
+            }
+        }
+    }
+    Some((Arc::new(table), report_only.map(Arc::new)))
+}
+
+fn warn_of_cover(later: &Route, earlier: &Route, file: &File, findings: &mut Findings<'_>) {
+    let line = findings.line(&file.route[earlier.index]);
+    let problem = format!("can never match: the route in line {line} takes all of its requests");
+    findings.warning(&file.route[later.index], Finding::new(problem));
 }
 
 /// The host of a route in lower case, unless it has a wildcard or cannot be read.
@@ -284,7 +312,10 @@ fn upstream_index(
 
 #[cfg(test)]
 mod tests {
-    use crate::config::compile::fixture::{APP, PARTY, ROUTE, assert_found};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::compile::fixture::{APP, PARTY, ROUTE, assert_found, read};
 
     #[test]
     fn each_rule_of_routes_is_held() {
@@ -342,6 +373,14 @@ mod tests {
                 "route[1].client_certificates: has no effect without server.client_ca",
             ),
             (
+                "[[route]]\nupstream = \"app\"\nhost = \"new.example.com\"\nreport_only = true",
+                "f:12:15: warning: route[1].report_only = true: only tried out, and no other route takes any",
+            ),
+            (
+                "[[route]]\nupstream = \"app\"\nhost = \"app.example.com\"\npath = \"/x\"\nreport_only = true",
+                "f:9:1: warning: route[1]: can never match: the route in line 6 takes all of its requests",
+            ),
+            (
                 "[[route]]\nupstream = \"app\"\nhost = \"app.example.com\"\npath = \"/x\"",
                 "f:9:1: warning: route[1]: can never match: the route in line 6 takes all of its requests",
             ),
@@ -352,5 +391,27 @@ mod tests {
             &format!("{PARTY}origins = [\"https://example.com\"]\n"),
             "f: route: missing; expected at least one",
         );
+    }
+
+    #[test]
+    fn a_route_that_is_tried_out_decides_nothing_and_keeps_its_place() {
+        let tried = "[[route]]\nupstream = \"app\"\npath = \"/money/*\"\naccess = \"step_up\"\nmax_age = \"5m\"\n\
+                     report_only = true\n";
+        let rest =
+            "[[route]]\nupstream = \"app\"\nhost = \"app.example.com\"\nmax_body = \"1KiB\"\n";
+        let folder = TempDir::new().unwrap();
+        let loaded = read(&folder, &format!("{PARTY}{APP}{tried}{rest}"))
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(loaded.warnings, []);
+        let config = loaded.config;
+        let places = |table: &RouteTable| -> Vec<_> {
+            table.routes().iter().map(|route| route.index).collect()
+        };
+        assert_eq!(places(&config.routes), [1]);
+        assert_eq!(
+            places(config.report_only.as_ref().unwrap().routes()),
+            [0, 1]
+        );
+        assert_eq!(config.deliveries[1].max_body, Some(1024));
     }
 }

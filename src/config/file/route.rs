@@ -96,6 +96,12 @@ pub struct Route {
     /// is asked for.
     #[schemars(example = ["backup.example.com"])]
     pub client_certificates: Option<List<String>>,
+    /// Whether the route is only tried out: every request is decided as if it were not there, and where it would
+    /// have changed the decision, the access log says so in `report_only` (what would have been decided) and
+    /// `report_only_route` (its line), and `gatehouse_report_only_total` counts it. Put it before the route that it
+    /// is to replace, and take the key out to enforce it. The default enforces.
+    #[schemars(example = true)]
+    pub report_only: At<bool>,
 }
 
 /// How long what is open may last.
@@ -185,6 +191,7 @@ impl Default for Route {
             live: None,
             body_timeout: None,
             client_certificates: None,
+            report_only: false.into(),
         }
     }
 }

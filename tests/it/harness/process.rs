@@ -28,9 +28,23 @@ impl Process {
         config: &Path,
         environment: &[(&str, &Path)],
     ) -> (Self, Receiver<serde_json::Value>) {
+        Self::start(config, &[], environment)
+    }
+
+    /// The same with more arguments.
+    pub fn serve_with(config: &Path, arguments: &[&str]) -> (Self, Receiver<serde_json::Value>) {
+        Self::start(config, arguments, &[])
+    }
+
+    fn start(
+        config: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &Path)],
+    ) -> (Self, Receiver<serde_json::Value>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gatehouse"))
             .args(["serve", "--log", "json", "--config"])
             .arg(config)
+            .args(arguments)
             .env_remove("GATEHOUSE_CONFIG")
             .env_remove("GATEHOUSE_LOG")
             .env_remove("RUST_LOG")
