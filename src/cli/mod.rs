@@ -3,13 +3,15 @@
 
 mod account;
 mod check;
+mod help;
 mod key;
+mod manual;
 mod recovery;
 mod session;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::{
@@ -63,13 +65,14 @@ enum Command {
         log: Log,
         /// A candidate configuration to try out: it is asked about every request and decides nothing.
         ///
-        /// Where it would have decided otherwise, or forwarded to another upstream, the access log says so in `shadow`,
-        /// `shadow_route` (a line of FILE) and `shadow_upstream`, `gatehouse_shadow_differences_total` counts it, and a
-        /// line a minute sums up. FILE is read with the configuration in force, at the start and at every reload; one
-        /// that cannot be used is told of in the log and by /readyz, and changes nothing. Only its routes and the
-        /// names of its upstreams are compared. It is not learnt whether the other upstream would answer, what headers
-        /// it would get, and what FILE says of sessions, sign-in methods, certificates and listeners; nor are open
-        /// connections cut by it.
+        /// Where it would have decided otherwise, or forwarded to another upstream, the access
+        /// log says so in `shadow`, `shadow_route` (a line of FILE) and `shadow_upstream`,
+        /// `gatehouse_shadow_differences_total` counts it, and a line a minute sums up. FILE is
+        /// read with the configuration in force, at the start and at every reload; one that
+        /// cannot be used is told of in the log and by /readyz, and changes nothing. Only its
+        /// routes and the names of its upstreams are compared. It is not learnt whether another
+        /// upstream would answer, what headers it would get, or what FILE says of sessions,
+        /// sign-in methods, certificates and listeners.
         #[arg(long, value_name = "FILE", verbatim_doc_comment)]
         shadow: Option<PathBuf>,
     },
@@ -89,6 +92,10 @@ enum Command {
     /// Signing keys: of sessions, and of what apps are told.
     #[command(subcommand)]
     Key(key::Key),
+    /// Print what a shell needs to complete this command line.
+    Completions(manual::Completions),
+    /// Write the manual: one page for each command.
+    Man(manual::Manual),
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -116,6 +123,12 @@ enum Failure {
     Demo(#[from] demo::DemoError),
     #[error("the runtime does not start")]
     Runtime(#[source] std::io::Error),
+    #[error("cannot write {}; give a folder that you may write to", path.display())]
+    Manual {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// What a command prints: for people, and for programs.
@@ -126,7 +139,8 @@ struct Report {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = help::described(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(&cli) {
         Ok(Some(report)) => {
             print(&cli.common, &report);
@@ -141,7 +155,8 @@ pub fn main() -> ExitCode {
                 | Failure::Start(_)
                 | Failure::Admin(_)
                 | Failure::Demo(_)
-                | Failure::Runtime(_) => ExitCode::FAILURE,
+                | Failure::Runtime(_)
+                | Failure::Manual { .. } => ExitCode::FAILURE,
             }
         }
     }
@@ -176,6 +191,8 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
             beside(&cli.common, async |core| session::run(&core, command).await)
         }
         Command::Key(command) => beside(&cli.common, async |core| key::run(&core, command).await),
+        Command::Completions(asked) => Ok(Some(manual::completions(Cli::command(), asked))),
+        Command::Man(asked) => manual::manual(Cli::command(), asked).map(Some),
     }
 }
 
