@@ -37,9 +37,9 @@ pub struct Core {
     /// Mail on its way out.
     pub outbox: Outbox,
     /// What is counted and measured.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// What is wrong although it serves.
-    pub condition: Condition,
+    pub condition: Arc<Condition>,
     /// The candidate that is tried out beside the configuration in force.
     pub shadow: Shadow,
     snapshot: ArcSwap<Snapshot>,
@@ -83,7 +83,9 @@ impl Core {
     /// When the store, the secret or the keys cannot be had.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, OpenError> {
         let StoreLocation::Sqlite(path) = &config.store;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path).await?);
+        let metrics = Arc::<Metrics>::default();
+        let store = SqliteStore::open(path).await?;
+        let store: Arc<dyn Store> = Arc::new(store.counted_in(Arc::clone(&metrics)));
         let secret = match &config.secret {
             SecretSource::Given(secret) => secret.clone(),
             SecretSource::Generated(path) => kept_secret(path)?,
@@ -92,16 +94,17 @@ impl Core {
         let audience = &config.relying_party.id;
         let sessions =
             Sessions::open(Arc::clone(&store), clock.clone(), secret.clone(), audience).await?;
+        let sessions = sessions.counted_in(Arc::clone(&metrics));
         if config.identity.assertion.is_some() {
             sessions.ensure_assertion_key().await?;
         }
         Ok(Self {
             outbox: Outbox::new(&secret),
             snapshot: ArcSwap::from_pointee(Snapshot::new(config, relying_party)),
-            limits: Limits::default(),
-            metrics: Metrics::default(),
-            condition: Condition::default(),
             shadow: Shadow::default(),
+            limits: Limits::counted_in(Arc::clone(&metrics)),
+            metrics,
+            condition: Arc::default(),
             store,
             clock,
             secret,

@@ -7,7 +7,7 @@
 //!                                      (memory only)         └─ OwnPage ─► axum Router (/.gatehouse/…)
 //! ```
 //!
-//! Dependencies point downward: `cli`, `demo`, `server` → `gateway` → `sign_in`, `account`, `admin` → `web` →
+//! Dependencies point downward: `cli`, `demo`, `server` → `monitoring` → `gateway` → `sign_in`, `account`, `admin` → `web` →
 //! `notice`, `core`, `snapshot`, `shadow`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit`, `pool` → `config`,
 //! `policy` → `store` → `id`, `secret`, `backup_code`, `clock` and the other small types.
 
@@ -28,6 +28,7 @@ pub mod key_kind;
 pub mod limit;
 pub mod mail;
 pub mod method;
+pub mod monitoring;
 pub mod network;
 pub mod notice;
 pub mod policy;

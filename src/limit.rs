@@ -8,7 +8,12 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{email_address::EmailAddress, network::Network, secret::Digest};
+use crate::{
+    email_address::EmailAddress,
+    network::Network,
+    secret::Digest,
+    telemetry::metrics::{Metrics, Throttle},
+};
 
 /// What is being attempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +56,7 @@ pub struct Limits {
     handoff: Limit,
     per_address: DefaultKeyedRateLimiter<EmailAddress>,
     per_account: DefaultKeyedRateLimiter<(Attempt, [u8; 32])>,
+    metrics: Arc<Metrics>,
 }
 
 struct Limit {
@@ -58,11 +64,14 @@ struct Limit {
     total: DefaultDirectRateLimiter,
 }
 
-impl Default for Limits {
+impl Limits {
+    /// Nothing was tried yet; what is refused is counted there.
+    ///
     /// An office behind one address signs in at nine without meeting a limit; a guesser of 27-bit codes
     /// with a whole network gets one guess in two seconds, and five per mail.
-    fn default() -> Self {
+    pub fn counted_in(metrics: Arc<Metrics>) -> Self {
         Self {
+            metrics,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             passkey: Limit::new(quota(300, Duration::from_millis(200)), 2000),
             email_request: Limit::new(quota(40, Duration::from_secs(6)), 200),
@@ -81,9 +90,7 @@ impl Default for Limits {
             per_account: DefaultKeyedRateLimiter::keyed(quota(10, Duration::from_secs(600))),
         }
     }
-}
 
-impl Limits {
     /// Pays for one attempt from a network.
     ///
     /// # Errors
@@ -99,11 +106,12 @@ impl Limits {
             Attempt::PairingState => &self.pairing_state,
             Attempt::Handoff => &self.handoff,
         };
+        let what = throttle(attempt);
         limit
             .per_network
             .check_key(&network)
-            .map_err(|_| Throttled)?;
-        limit.total.check().map_err(|_| Throttled)
+            .map_err(|_| self.refused(what))?;
+        limit.total.check().map_err(|_| self.refused(what))
     }
 
     /// Pays for one mail to an address.
@@ -111,7 +119,9 @@ impl Limits {
     /// # Errors
     /// When it was sent too many.
     pub fn charge_mail(&self, address: &EmailAddress) -> Result<(), Throttled> {
-        self.per_address.check_key(address).map_err(|_| Throttled)
+        self.per_address
+            .check_key(address)
+            .map_err(|_| self.refused(Throttle::Address))
     }
 
     /// Pays for one check of a secret of the account that somebody names, whether or not there is one.
@@ -121,7 +131,9 @@ impl Limits {
     pub fn charge_account(&self, attempt: Attempt, name: &str) -> Result<(), Throttled> {
         let name = name.trim().to_lowercase();
         let key = (attempt, *Digest::of(name.as_bytes()).bytes());
-        self.per_account.check_key(&key).map_err(|_| Throttled)
+        self.per_account
+            .check_key(&key)
+            .map_err(|_| self.refused(Throttle::Account))
     }
 
     /// A place among the event streams that this node keeps open; given back when it is dropped. A network
@@ -132,7 +144,7 @@ impl Limits {
     pub fn open_stream(&self) -> Result<OwnedSemaphorePermit, Throttled> {
         Arc::clone(&self.streams)
             .try_acquire_owned()
-            .map_err(|_| Throttled)
+            .map_err(|_| self.refused(Throttle::Streams))
     }
 
     /// Forgets networks and addresses whose attempts no longer count. Called from time to time.
@@ -151,6 +163,30 @@ impl Limits {
         }
         self.per_address.retain_recent();
         self.per_account.retain_recent();
+    }
+
+    fn refused(&self, what: Throttle) -> Throttled {
+        self.metrics.throttled.count(what);
+        Throttled
+    }
+}
+
+const fn throttle(attempt: Attempt) -> Throttle {
+    match attempt {
+        Attempt::Passkey => Throttle::Passkey,
+        Attempt::EmailRequest => Throttle::EmailRequest,
+        Attempt::Redemption => Throttle::Redemption,
+        Attempt::Invitation => Throttle::Invitation,
+        Attempt::BackupCode => Throttle::BackupCode,
+        Attempt::Pairing => Throttle::Pairing,
+        Attempt::PairingState => Throttle::PairingState,
+        Attempt::Handoff => Throttle::Handoff,
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::counted_in(Arc::default())
     }
 }
 
@@ -193,6 +229,11 @@ mod tests {
         );
         assert_eq!(limits.charge(Attempt::Redemption, network(2)), Ok(()));
         assert_eq!(limits.charge(Attempt::Passkey, network(1)), Ok(()));
+        let refused = |what| limits.metrics.throttled.of(what);
+        assert_eq!(
+            [Throttle::Redemption, Throttle::Passkey].map(refused),
+            [2, 0]
+        );
     }
 
     #[test]
@@ -217,5 +258,6 @@ mod tests {
             .filter(|_| limits.charge_mail(&address).is_ok())
             .count();
         assert_eq!(sent, 3);
+        assert_eq!(limits.metrics.throttled.of(Throttle::Address), 7);
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     gateway::{Gateway, GatewayError, Listeners},
     mail::{self, Worker},
     shadow::{Summary, TELL_EVERY},
+    monitoring::Monitoring,
     sign_in,
     web::{asset_server, error::Refusal, jwks, respond},
 };
@@ -34,6 +35,8 @@ pub struct Gatehouse {
     redirect_addresses: Vec<SocketAddr>,
     stopping: watch::Sender<bool>,
     background: JoinSet<()>,
+    admin_addresses: Vec<SocketAddr>,
+    monitoring: Monitoring,
 }
 
 /// Why it did not start. Nothing is left running.
@@ -80,6 +83,7 @@ impl Gatehouse {
         let listeners = Listeners {
             serving: bind(&config.listen)?,
             redirecting: bind(&config.door.redirect_listen)?,
+            admin: bind(config.door.admin_listen.as_slice())?,
         };
         Self::start_on(config, clock, listeners).await
     }
@@ -93,7 +97,9 @@ impl Gatehouse {
         clock: Clock,
         listeners: impl Into<Listeners>,
     ) -> Result<Self, StartError> {
-        let listeners = listeners.into();
+        let mut listeners = listeners.into();
+        let admin = std::mem::take(&mut listeners.admin);
+        let admin_addresses = bound(&admin);
         let addresses = bound(&listeners.serving);
         let redirect_addresses = bound(&listeners.redirecting);
         let transport = match &config.mail {
@@ -102,6 +108,8 @@ impl Gatehouse {
         };
         let core = Arc::new(Core::open(config, clock).await?);
         let gateway = Gateway::start(Arc::clone(&core), pages(&core), listeners).await?;
+        let monitoring = Monitoring::start(admin, &core, &gateway.certificates())
+            .map_err(GatewayError::Listener)?;
         let (stopping, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
         background.spawn(follow(Arc::clone(&core), stopped.clone()));
@@ -112,7 +120,8 @@ impl Gatehouse {
                 Arc::clone(&core.store),
                 transport,
                 core.clock.clone(),
-            );
+            )
+            .counted_in(Arc::clone(&core.metrics));
             background.spawn(worker.run(stopped));
         }
         Ok(Self {
@@ -122,6 +131,8 @@ impl Gatehouse {
             redirect_addresses,
             stopping,
             background,
+            admin_addresses,
+            monitoring,
         })
     }
 
@@ -146,6 +157,11 @@ impl Gatehouse {
         &self.redirect_addresses
     }
 
+    /// Where it answers those who watch over it.
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        &self.admin_addresses
+    }
+
     /// What it works with.
     pub fn core(&self) -> &Arc<Core> {
         &self.core
@@ -153,10 +169,13 @@ impl Gatehouse {
 
     /// Stops accepting, lets requests and background work in flight end, and returns when they have.
     pub async fn stop(mut self) {
+        self.core.condition.note_stopping();
         self.gateway.stop(PATIENCE).await;
         // An error says that no background work is left to tell.
         let _ = self.stopping.send(true);
         while self.background.join_next().await.is_some() {}
+        // Until here it has told those who watch that it is stopping.
+        drop(self.monitoring);
     }
 
     /// Runs until the process is told to end, then stops.

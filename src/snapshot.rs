@@ -1,6 +1,6 @@
 //! Everything built from one configuration, taken once per request and swapped as one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use crate::{assets::Assets, config::Config, pool::Pools, relying_party::RelyingParty};
 
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub form_targets: String,
     /// The servers of upstreams and what is known of them.
     pub pools: Pools,
+    /// When it was built, by the system's clock.
+    pub since: SystemTime,
 }
 
 impl Snapshot {
@@ -26,6 +28,7 @@ impl Snapshot {
             form_targets: form_targets(&config),
             assets: Assets::new(&config.branding),
             pools: Pools::new(&config.upstreams),
+            since: SystemTime::now(),
             relying_party,
             config,
         }

@@ -208,6 +208,9 @@ async fn serve(config: config::Config, shadow: Option<&PathBuf>) -> Result<(), F
     for address in gatehouse.redirect_addresses() {
         println!("leading to HTTPS on {address}");
     }
+    for address in gatehouse.admin_addresses() {
+        println!("admin on {address}");
+    }
     gatehouse.run_until_signalled().await;
     Ok(())
 }

@@ -31,7 +31,7 @@ pub struct Loaded {
 }
 
 /// Keys of a later version. They are refused rather than ignored: who sets one relies on it.
-const NOT_YET: [&str; 2] = ["server.admin_listen", "methods.password"];
+const NOT_YET: [&str; 1] = ["methods.password"];
 
 /// Reads and compiles the file at `path`, with the environment of this process.
 ///
@@ -243,7 +243,7 @@ mod tests {
 [server]
 listen = ["8443", "127.0.0.1:0"]
 secret = "hunter2"
-admin_listen = "127.0.0.1:9901"
+admin_listen = "9901"
 [relying_party]
 id = "example.com"
 accent = "blue"
@@ -278,7 +278,7 @@ max_age = "5m"
         let expected = [
             "gateway.toml:3:11: server.listen[0] = \"8443\": wrong value; expected an IP address and port such as \"127.0.0.1:8443\" or \"[::]:443\"; port 0 picks a free one",
             "gateway.toml:4:10: server.secret: too short; expected 32 bytes or more, as `openssl rand -base64 48` prints",
-            "gateway.toml:5:1: server.admin_listen: not available in this version; expected \"listen\", ",
+            "gateway.toml:5:16: server.admin_listen = \"9901\": wrong value; expected an IP address and port",
             "gateway.toml:8:10: relying_party.accent = \"blue\": wrong value; expected a colour such as \"#0a6cff\"",
             "gateway.toml:9:12: relying_party.origins[0] = \"https://127.0.0.1\": wrong value; expected an origin such as \"https://app.example.com\" or \"http://localhost:8080\"; passkeys do not work at IP addresses, nor over plain http elsewhere",
             "gateway.toml:12:8: session.idle = \"90x\": wrong value; expected a duration above zero in s, m, h or d, such as \"90s\", \"15m\", \"12h\" or \"7d\"",

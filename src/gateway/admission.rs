@@ -11,8 +11,14 @@ use std::{
     },
 };
 
+use prometheus::IntGauge;
+
 use super::sparingly::Sparingly;
-use crate::{config::DoorLimits, network::Network};
+use crate::{
+    config::DoorLimits,
+    network::Network,
+    telemetry::metrics::{Metrics, RefusedConnection},
+};
 
 /// Counts what is open.
 pub struct Admission {
@@ -22,12 +28,14 @@ pub struct Admission {
     /// Locked once per connection, never per request.
     networks: Arc<Mutex<HashMap<Network, usize>>>,
     refused: Sparingly,
+    metrics: Arc<Metrics>,
 }
 
 /// A number with an upper bound.
 struct Counter {
     now: AtomicUsize,
     most: usize,
+    shown: IntGauge,
 }
 
 /// One of the places that a [`Counter`] has.
@@ -41,14 +49,16 @@ pub struct NetworkPlace {
 
 impl Admission {
     /// Nobody is in yet.
-    pub fn new(limits: &DoorLimits) -> Self {
-        let counter = |most| {
+    pub fn new(limits: &DoorLimits, metrics: Arc<Metrics>) -> Self {
+        let counter = |most, shown: &IntGauge| {
             let now = AtomicUsize::new(0);
-            Arc::new(Counter { now, most })
+            let shown = shown.clone();
+            Arc::new(Counter { now, most, shown })
         };
         Self {
-            connections: counter(limits.connections),
-            requests: counter(limits.in_flight),
+            connections: counter(limits.connections, &metrics.connections),
+            requests: counter(limits.in_flight, &metrics.requests_in_flight),
+            metrics,
             per_network: limits.connections_per_network,
             networks: Arc::default(),
             refused: Sparingly::default(),
@@ -59,6 +69,9 @@ impl Admission {
     pub fn connection(&self) -> Option<Place> {
         let place = Counter::take(&self.connections);
         if place.is_none() {
+            self.metrics
+                .refused_connections
+                .count(RefusedConnection::Connections);
             self.refuse("there are as many as server.limits.connections says");
         }
         place
@@ -72,6 +85,9 @@ impl Admission {
         let count = networks.entry(network).or_insert(0);
         if *count >= self.per_network {
             drop(networks);
+            self.metrics
+                .refused_connections
+                .count(RefusedConnection::PerNetwork);
             self.refuse("its network has as many as server.limits.connections_per_network says");
             return None;
         }
@@ -106,6 +122,7 @@ impl Admission {
 impl Counter {
     fn take(counter: &Arc<Self>) -> Option<Place> {
         let before = counter.now.fetch_add(1, Ordering::Relaxed);
+        counter.shown.inc();
         let place = Place(counter.clone());
         (before < counter.most).then_some(place)
     }
@@ -114,6 +131,7 @@ impl Counter {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::Relaxed);
+        self.0.shown.dec();
     }
 }
 
@@ -137,7 +155,7 @@ mod tests {
     use crate::config::HeaderSize;
 
     fn admission(connections: usize, per_network: usize, in_flight: usize) -> Admission {
-        Admission::new(&DoorLimits {
+        let limits = DoorLimits {
             header_timeout: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             handshake_timeout: Duration::ZERO,
@@ -150,7 +168,8 @@ mod tests {
             connections_per_network: per_network,
             in_flight,
             requests_per_connection: 1,
-        })
+        };
+        Admission::new(&limits, Arc::default())
     }
 
     #[test]
@@ -164,6 +183,11 @@ mod tests {
         assert!(request.is_some() && admission.request().is_none());
         drop(request);
         assert!(admission.request().is_some());
+        let metrics = &admission.metrics;
+        assert_eq!(metrics.connections.get(), 1, "two is still in");
+        assert_eq!(metrics.requests_in_flight.get(), 0);
+        let refused = &metrics.refused_connections;
+        assert_eq!(refused.of(RefusedConnection::Connections), 1);
     }
 
     #[test]
@@ -177,5 +201,7 @@ mod tests {
         drop(here);
         assert!(from("203.0.113.2").is_some());
         assert!(admission.networks.lock().unwrap().is_empty());
+        let refused = &admission.metrics.refused_connections;
+        assert_eq!(refused.of(RefusedConnection::PerNetwork), 1);
     }
 }

@@ -166,6 +166,11 @@ enum Kind {
 }
 
 impl Certificate {
+    /// The hosts it is for.
+    pub fn names(&self) -> &ServerNames {
+        &self.names
+    }
+
     fn is_rsa(&self) -> bool {
         self.key.key.algorithm() == SignatureAlgorithm::RSA
     }
@@ -198,6 +203,14 @@ const ECDSA_SUITES: [CipherSuite; 3] = [
 ];
 
 impl ServerNames {
+    /// As certificates write them, in order.
+    pub fn listed(&self) -> Vec<String> {
+        let wildcards = self.wildcard.iter().map(|parent| format!("*.{parent}"));
+        let mut names: Vec<_> = self.exact.iter().cloned().chain(wildcards).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn of_leaf(leaf: &X509Certificate<'_>) -> Self {
         let mut names = Self::default();
         let Ok(Some(extension)) = leaf.subject_alternative_name() else {

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     config::{Door as DoorConfig, DoorLimits},
     core::Core,
+    telemetry::metrics::RefusedConnection,
 };
 
 /// Where connections come in.
@@ -67,6 +68,12 @@ pub struct House {
     pub _open: mpsc::Sender<Infallible>,
     /// Says of connections without their PROXY header.
     pub headerless: Arc<Sparingly>,
+}
+
+impl House {
+    fn count_refused(&self, reason: RefusedConnection) {
+        self.core.metrics.refused_connections.count(reason);
+    }
 }
 
 /// What pingora is told about connections.
@@ -121,8 +128,14 @@ impl ServerApp for Door {
         tokio::select! {
             biased;
             _ = connection.process_new(Box::new(stream), &ending) => {}
-            () = connection.deadline.missed() => tracing::debug!("a connection brought no request in time"),
-            () = enough.reached() => tracing::debug!("a connection sent more than a client has to"),
+            () = connection.deadline.missed() => {
+                self.house.count_refused(RefusedConnection::HeaderTimeout);
+                tracing::debug!("a connection brought no request in time");
+            }
+            () = enough.reached() => {
+                self.house.count_refused(RefusedConnection::Flood);
+                tracing::debug!("a connection sent more than a client has to");
+            }
             () = connection.ended_while_silent(shutdown.clone()) => {}
             _ = cut.wait_for(|cut| *cut) => {}
         }
@@ -163,10 +176,13 @@ impl Door {
                 match tokio::time::timeout(door.limits.handshake_timeout, handshake).await {
                     Ok(Ok((stream, facts))) => (Box::new(stream), Some(facts)),
                     Ok(Err(error)) => {
+                        self.house.count_refused(RefusedConnection::Handshake);
                         tracing::debug!(cause = error.etype().as_str(), "a TLS handshake failed");
                         return None;
                     }
                     Err(_) => {
+                        self.house
+                            .count_refused(RefusedConnection::HandshakeTimeout);
                         tracing::debug!("a TLS handshake took too long");
                         return None;
                     }
@@ -197,6 +213,7 @@ impl Door {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it brought no PROXY header in time".to_owned(),
         };
+        self.house.count_refused(RefusedConnection::ProxyHeader);
         if let Some(silenced) = self.house.headerless.due() {
             tracing::warn!(
                 problem,
@@ -271,7 +288,13 @@ impl HttpServerApp for Connection {
         let exchange = deadline::run(self.house.proxy.process_new_http(session, shutdown));
         let exchange = self.arrival.clone().run(exchange);
         let reused = Lifeline::run(&self.house.core, exchange).await;
+        if matches!(reused, None | Some(None)) {
+            self.house.core.metrics.cut_requests.inc();
+        }
         let reused = reused.flatten().flatten();
+        if self.deadline.was_left_unread() {
+            self.house.core.metrics.unread_requests.inc();
+        }
         if reused.is_some() {
             self.deadline
                 .restart(self.limits.idle_timeout + self.limits.header_timeout);
@@ -295,6 +318,8 @@ pub struct HeaderDeadline {
     /// Milliseconds after `opened`, or [`MET`].
     due: AtomicU64,
     silent: std::sync::atomic::AtomicBool,
+    /// Whether anything of the header that is waited for has come.
+    begun: std::sync::atomic::AtomicBool,
     restarts: AtomicU32,
     /// For a first header; how long to sleep while none is due.
     patience: Duration,
@@ -308,6 +333,7 @@ impl HeaderDeadline {
             opened: Instant::now(),
             due: AtomicU64::new(milliseconds(patience)),
             silent: true.into(),
+            begun: false.into(),
             restarts: AtomicU32::new(0),
             patience,
         }
@@ -320,11 +346,23 @@ impl HeaderDeadline {
     }
 
     fn restart(&self, patience: Duration) {
+        self.begun.store(false, Ordering::Release);
         self.restarts.fetch_add(1, Ordering::AcqRel);
         self.due.store(
             milliseconds(self.opened.elapsed() + patience),
             Ordering::Release,
         );
+    }
+
+    /// Something of the header has come.
+    pub fn note_begun(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// Whether a header had begun and nobody here saw its end: the library answers malformed requests and CONNECT by
+    /// itself.
+    fn was_left_unread(&self) -> bool {
+        self.header_waited_for().is_some() && self.begun.load(Ordering::Acquire)
     }
 
     /// Which header of the connection is waited for, if one is.
@@ -377,5 +415,17 @@ mod tests {
         deadline.restart(Duration::ZERO);
         assert_eq!(deadline.header_waited_for(), Some(1));
         assert_eq!(deadline.wait(60_000), None);
+    }
+
+    #[test]
+    fn a_header_is_left_unread_when_it_had_begun_and_was_not_met() {
+        let deadline = HeaderDeadline::new(Duration::from_secs(20));
+        assert!(!deadline.was_left_unread(), "a client that says nothing");
+        deadline.note_begun();
+        assert!(deadline.was_left_unread());
+        deadline.meet();
+        assert!(!deadline.was_left_unread());
+        deadline.restart(Duration::ZERO);
+        assert!(!deadline.was_left_unread(), "idle between two requests");
     }
 }

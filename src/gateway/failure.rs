@@ -8,6 +8,7 @@ use super::{
     refusal::Refusal,
     upload,
 };
+use crate::telemetry::metrics::UpstreamFailure;
 
 /// What a failed request is answered with; `None` when the client is gone.
 pub fn refusal_for(error: &Error) -> Option<Refusal> {
@@ -37,6 +38,30 @@ pub const fn no_way(no_way: NoWay) -> Refusal {
         NoWay::Busy => Refusal::upstream_busy(),
         NoWay::WebSocketOverHttp2 => Refusal::no_websockets(),
         NoWay::NoUpstream => Refusal::internal(),
+    }
+}
+
+/// What a failure of an upstream is counted as.
+pub const fn kind(error: &Error) -> UpstreamFailure {
+    use ErrorType as E;
+    match error.etype {
+        E::ConnectTimedout => UpstreamFailure::ConnectTimeout,
+        E::ConnectRefused
+        | E::ConnectNoRoute
+        | E::ConnectError
+        | E::BindError
+        | E::SocketError
+        | E::ConnectProxyFailure => UpstreamFailure::Connect,
+        E::TLSHandshakeFailure | E::TLSHandshakeTimedout | E::InvalidCert | E::HandshakeError => {
+            UpstreamFailure::Tls
+        }
+        E::ReadTimedout => UpstreamFailure::ReadTimeout,
+        E::WriteTimedout => UpstreamFailure::WriteTimeout,
+        E::ReadError | E::WriteError | E::ConnectionClosed | E::H2Error => {
+            UpstreamFailure::BrokenOff
+        }
+        // The library may add types; what is left is about what the upstream sent.
+        _ => UpstreamFailure::BadAnswer,
     }
 }
 
@@ -88,4 +113,25 @@ fn detail(error: &Error) -> Option<&str> {
 
 fn milliseconds(passage: &Passage) -> u64 {
     u64::try_from(passage.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_an_upstream_has_a_kind() {
+        for (error, expected) in [
+            (ErrorType::ConnectRefused, UpstreamFailure::Connect),
+            (ErrorType::ConnectTimedout, UpstreamFailure::ConnectTimeout),
+            (ErrorType::InvalidCert, UpstreamFailure::Tls),
+            (ErrorType::ReadTimedout, UpstreamFailure::ReadTimeout),
+            (ErrorType::WriteTimedout, UpstreamFailure::WriteTimeout),
+            (ErrorType::ConnectionClosed, UpstreamFailure::BrokenOff),
+            (ErrorType::InvalidHTTPHeader, UpstreamFailure::BadAnswer),
+            (ErrorType::H2Downgrade, UpstreamFailure::BadAnswer),
+        ] {
+            assert_eq!(kind(&Error::new(error)), expected);
+        }
+    }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use pingora::{Error, ErrorSource, ErrorType, upstreams::peer::HttpPeer};
 
-use super::peers::{Peers, avoid_kept_connections};
+use super::{
+    failure,
+    peers::{Peers, avoid_kept_connections},
+};
 use crate::{
     config::{Balance, Delivery, Upstream, UpstreamProtocol},
     network::Network,
@@ -184,7 +187,8 @@ impl Forwarding {
 
     /// Notes that the server took no connection; whether there is another to try. Nothing was sent, so the
     /// method does not matter.
-    pub fn not_connected(&mut self) -> bool {
+    pub fn not_connected(&mut self, error: &Error) -> bool {
+        self.lease.pool().count_failure(failure::kind(error));
         self.lease.note_failure(Instant::now());
         self.move_on()
     }
@@ -203,13 +207,19 @@ impl Forwarding {
     /// connection had served others before, `repeatable` that sending it twice does no harm and can be done:
     /// its method is idempotent and its body at hand (RFC 9110 §9.2.2), and nobody has seen an answer.
     pub fn broke_off(&mut self, error: &Error, kept: bool, repeatable: bool) -> bool {
-        if self.answered || *error.esource() != ErrorSource::Upstream {
+        if *error.esource() != ErrorSource::Upstream {
+            return false;
+        }
+        let closed = is_closed(error);
+        // A server may close an idle connection at any time; that it crossed a request says nothing of it.
+        let stale = kept && closed && !self.anew && !self.answered;
+        if !stale {
+            self.lease.pool().count_failure(failure::kind(error));
+        }
+        if self.answered {
             return false;
         }
         self.failed = Some(self.lease.index());
-        let closed = is_closed(error);
-        // A server may close an idle connection at any time; that it crossed a request says nothing of it.
-        let stale = kept && closed && !self.anew;
         if !stale {
             self.lease.note_failure(Instant::now());
         }

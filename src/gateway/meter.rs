@@ -97,6 +97,7 @@ impl Metered {
             Spoken::Http1(header) => {
                 // Bodies are not counted, but for what comes along with the end of a header.
                 if let Some(which) = self.deadline.header_waited_for() {
+                    self.deadline.note_begun();
                     if header.which != which {
                         *header = Header { which, bytes: 0 };
                     }

@@ -17,6 +17,7 @@ mod arrival;
 mod asker;
 mod authority;
 mod certificates;
+mod certificates_in_force;
 mod challenge;
 mod client_certificate;
 mod connection;
@@ -66,6 +67,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+pub use self::certificates_in_force::{CertificateInForce, CertificatesInForce};
 use self::{
     admission::Admission,
     arrival::Entrance,
@@ -98,6 +100,8 @@ pub struct Listeners {
     pub serving: Vec<TcpListener>,
     /// For leading to HTTPS.
     pub redirecting: Vec<TcpListener>,
+    /// For those who watch over the gateway; not the gateway's own.
+    pub admin: Vec<TcpListener>,
 }
 
 impl From<Vec<TcpListener>> for Listeners {
@@ -105,6 +109,7 @@ impl From<Vec<TcpListener>> for Listeners {
         Self {
             serving,
             redirecting: Vec::new(),
+            admin: Vec::new(),
         }
     }
 }
@@ -153,7 +158,10 @@ impl Gateway {
             files => Some(Arc::new(Tls::load(files, authorities.clone())?)),
         };
 
-        let admission = Arc::new(Admission::new(&config.door.limits));
+        let admission = Arc::new(Admission::new(
+            &config.door.limits,
+            Arc::clone(&core.metrics),
+        ));
         let mut proxy = http_proxy(
             &Arc::new(upstream_limits(config)),
             Proxy::new(Arc::clone(&core), pages, Arc::clone(&admission)),
@@ -197,7 +205,12 @@ impl Gateway {
             }));
         }
         if let Some(tls) = &tls {
-            let watch = tls_watch::run(tls.clone(), files, core.clock.clone());
+            let watch = tls_watch::run(
+                tls.clone(),
+                files,
+                core.clock.clone(),
+                core.condition.clone(),
+            );
             services.push(tokio::spawn(until_stopped(stopping, watch)));
         }
         Ok(Self {
@@ -208,6 +221,11 @@ impl Gateway {
             tls,
             _health: health,
         })
+    }
+
+    /// The certificates in force, now and later.
+    pub fn certificates(&self) -> CertificatesInForce {
+        CertificatesInForce::new(self.tls.clone())
     }
 
     /// Replaces the certificates, and reads the authorities of client certificates anew; connections that are

@@ -71,14 +71,18 @@ pub struct Passage {
     pub place: Option<Place>,
     /// What policies that are only tried out would have decided otherwise.
     pub would: Differences,
+    /// When the present phase began, for the metrics.
+    pub lap: Instant,
 }
 
 impl Passage {
     /// A request under this configuration.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        let began = Instant::now();
         Self {
             request_id: RequestId::random(),
-            began: Instant::now(),
+            began,
+            lap: began,
             snapshot,
             client: Ipv4Addr::UNSPECIFIED.into(),
             tls: false,
@@ -101,6 +105,12 @@ impl Passage {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.snapshot.config
+    }
+
+    /// Ends a phase and begins the next; how long it took.
+    pub fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.lap, now)
     }
 
     /// What its route says about forwarding.

@@ -42,7 +42,10 @@ use crate::{
     core::Core,
     policy::decision::{self, Decision},
     session::Visit,
-    telemetry::access::Outcome,
+    telemetry::{
+        access::Outcome,
+        metrics::{Phase, ResponseClass},
+    },
 };
 
 /// The gateway, as pingora drives it.
@@ -227,7 +230,10 @@ impl Proxy {
     ) -> own_pages::Answer {
         let caller = passage.caller(facts);
         let patience = passage.config().door.limits.stall_timeout;
-        match own_pages::call(self.pages.clone(), session, facts, caller, patience).await {
+        let answer = own_pages::call(self.pages.clone(), session, facts, caller, patience).await;
+        let phases = &self.core.metrics.phases;
+        phases.observe(Phase::OwnPage, passage.lap.elapsed());
+        match answer {
             Ok(answer) => answer,
             Err(refusal) => own_pages::Answer::Whole(refusal_answer(&refusal, passage)),
         }
@@ -282,7 +288,10 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         passage: &mut Passage,
     ) -> pingora::Result<bool> {
-        let response = match self.judge(session, passage).await? {
+        let verdict = self.judge(session, passage).await?;
+        let phases = &self.core.metrics.phases;
+        phases.observe(Phase::Decide, passage.lap());
+        let response = match verdict {
             Verdict::Forward => {
                 session.set_read_timeout(passage.upload_silence());
                 return Ok(false);
@@ -326,6 +335,8 @@ impl ProxyHttp for Proxy {
     ) -> pingora::Result<()> {
         passage.uploaded.restart();
         passage.lifeline.note_sending();
+        let phases = &self.core.metrics.phases;
+        phases.observe(Phase::UpstreamConnect, passage.lap());
         let (Some(facts), Some(delivery)) = (&passage.facts, passage.delivery()) else {
             return Err(
                 Error::explain(ErrorType::InternalError, "no reading of the request").into_in(),
@@ -373,7 +384,7 @@ impl ProxyHttp for Proxy {
         let another = passage
             .forwarding
             .as_mut()
-            .is_some_and(Forwarding::not_connected);
+            .is_some_and(|forwarding| forwarding.not_connected(&error));
         error.set_retry(another);
         error
     }
@@ -416,6 +427,8 @@ impl ProxyHttp for Proxy {
             return passage.count_provisional();
         }
         passage.lifeline.note_answer();
+        let phases = &self.core.metrics.phases;
+        phases.observe(Phase::UpstreamHeader, passage.lap());
         if switching {
             passage.place = None;
             // A WebSocket may be silent for as long as its two ends like.
@@ -463,6 +476,9 @@ impl ProxyHttp for Proxy {
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
         let status = session.response_written().map(|head| head.status.as_u16());
         self.core.metrics.requests.count(passage.outcome);
+        self.core.metrics.responses.count(ResponseClass::of(status));
+        let phases = &self.core.metrics.phases;
+        phases.observe(Phase::Total, passage.began.elapsed());
         passage.record(&session.req_header().method, status).write();
     }
 

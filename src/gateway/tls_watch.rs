@@ -13,6 +13,7 @@ use std::{
 use super::{certificates::Certificate, tls::Tls};
 use crate::{
     clock::{Clock, Timestamp},
+    condition::Condition,
     config::TlsFiles,
 };
 
@@ -45,8 +46,8 @@ impl Files {
 }
 
 /// Looks after the files for as long as it is polled.
-pub async fn run(tls: Arc<Tls>, files: Files, clock: Clock) {
-    let mut watch = Watch::new(tls, files, clock);
+pub async fn run(tls: Arc<Tls>, files: Files, clock: Clock, condition: Arc<Condition>) {
+    let mut watch = Watch::new(tls, files, clock, condition);
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -79,6 +80,7 @@ struct Watch {
     settled: bool,
     failing: bool,
     warned: Option<Timestamp>,
+    condition: Arc<Condition>,
 }
 
 /// What tells one state of a file from the next.
@@ -91,7 +93,7 @@ struct Stamp {
 }
 
 impl Watch {
-    const fn new(tls: Arc<Tls>, files: Files, clock: Clock) -> Self {
+    const fn new(tls: Arc<Tls>, files: Files, clock: Clock, condition: Arc<Condition>) -> Self {
         Self {
             tls,
             files,
@@ -99,6 +101,7 @@ impl Watch {
             settled: true,
             failing: false,
             warned: None,
+            condition,
         }
     }
 
@@ -120,11 +123,18 @@ impl Watch {
             return;
         }
         self.settled = true;
-        match self.tls.reload(&self.files.pairs) {
+        let reloaded = self.tls.reload(&self.files.pairs);
+        if let Err(error) = &reloaded {
+            let now = self.clock.now();
+            let certificates = &self.condition.certificates;
+            certificates.note_trouble(error.to_string(), now);
+        }
+        match reloaded {
             Ok(()) => {
                 let mended = self.failing;
                 self.failing = false;
                 self.warned = None;
+                self.condition.certificates.note_well();
                 tracing::info!(mended, "new certificates are in force");
             }
             Err(error) if self.failing => {
@@ -233,7 +243,7 @@ mod tests {
             let seen = Files::look(&files, None);
             let tls = Arc::new(Tls::load(&files, None).unwrap());
             let now = Timestamp::from_seconds(1_800_000_000);
-            Watch::new(tls, seen, Clock::fixed(now))
+            Watch::new(tls, seen, Clock::fixed(now), Arc::default())
         }
     }
 
@@ -282,6 +292,8 @@ mod tests {
             watch.turn();
             watch.turn();
             assert!(watch.failing && serves(&watch, "old.example"));
+            let trouble = watch.condition.certificates.trouble().unwrap();
+            assert!(trouble.problem.contains(".pem"), "{}", trouble.problem);
         }
         fs::remove_file(folder.path("live").join("key.pem")).unwrap();
         watch.turn();
@@ -291,6 +303,7 @@ mod tests {
         watch.turn();
         watch.turn();
         assert!(!watch.failing && serves(&watch, "new.example"));
+        assert_eq!(watch.condition.certificates.trouble(), None);
     }
 
     #[test]

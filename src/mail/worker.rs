@@ -22,6 +22,7 @@ use crate::{
     id::AccountId,
     secret::random_bytes,
     store::{OutboxMail, Store, StoreError},
+    telemetry::metrics::{MailResult, Metrics},
 };
 
 /// Takes due mail out of the store and delivers it.
@@ -31,6 +32,7 @@ pub struct Worker {
     store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
     clock: Clock,
+    metrics: Arc<Metrics>,
 }
 
 impl Worker {
@@ -46,7 +48,15 @@ impl Worker {
             store,
             transport,
             clock,
+            metrics: Arc::default(),
         }
+    }
+
+    /// Has what becomes of mails counted there.
+    #[must_use]
+    pub fn counted_in(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Sends mail as it falls due, until `stop` holds `true` or its sender is gone. What is being sent then
@@ -104,10 +114,12 @@ impl Worker {
         match outcome {
             Ok(()) => {
                 debug!(mail = %mail.id, tries = mail.tries, "mail sent");
+                self.metrics.mails.count(MailResult::Sent);
                 self.strike_off(&mail).await;
             }
             Err(never @ (DeliveryError::Refused { .. } | DeliveryError::Unwritable(_))) => {
                 warn!(mail = %mail.id, account = whose(&mail), error = cause(&never), "mail given up");
+                self.metrics.mails.count(MailResult::GivenUp);
                 self.strike_off(&mail).await;
             }
             Err(not_yet @ (DeliveryError::Deferred { .. } | DeliveryError::Unreachable(_))) => {
@@ -122,8 +134,10 @@ impl Worker {
         let due_at = self.clock.now().plus(backoff(mail.tries, random_bytes()));
         if due_at >= mail.expires_at {
             warn!(mail = %mail.id, account = whose(mail), tries = mail.tries, "mail given up: too late to be of use");
+            self.metrics.mails.count(MailResult::GivenUp);
             return self.strike_off(mail).await;
         }
+        self.metrics.mails.count(MailResult::Retried);
         // Failing this, it is due again when its lease ends.
         if let Err(failure) = self.store.postpone_mail(mail.id, due_at).await {
             warn!(mail = %mail.id, error = cause(&failure), "cannot put a mail back into the outbox");

@@ -18,10 +18,13 @@ use std::{
 };
 
 pub use self::{
-    server::{Address, Server},
+    server::{Address, Server, ServerState},
     streak::Streak,
 };
-use crate::config::{Balance, Ejection, Upstream};
+use crate::{
+    config::{Balance, Ejection, Upstream},
+    telemetry::metrics::{Label as _, UpstreamFailure},
+};
 
 /// The servers of all upstreams of one configuration.
 pub struct Pools {
@@ -37,6 +40,9 @@ pub struct Pool {
     max_connections: Option<u32>,
     ejection: Option<Ejection>,
     turn: AtomicUsize,
+    sent: AtomicU64,
+    /// By the place of their kind.
+    failures: Vec<AtomicU64>,
 }
 
 /// Which servers a request was sent to already: one bit each.
@@ -97,6 +103,11 @@ impl Pool {
             // With one server there is nothing to choose, and a line in the log would promise otherwise.
             ejection: upstream.ejection.filter(|_| upstream.servers.len() > 1),
             turn: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
+            failures: UpstreamFailure::ALL
+                .iter()
+                .map(|_| AtomicU64::new(0))
+                .collect(),
         }
     }
 
@@ -132,6 +143,7 @@ impl Pool {
             !tried.has(index) && (!some_up || self.servers[index].is_up(now))
         }) {
             if self.servers[index].enter(self.max_connections) {
+                self.sent.fetch_add(1, Ordering::Relaxed);
                 return Ok(Lease {
                     pool: Arc::clone(self),
                     index,
@@ -140,7 +152,29 @@ impl Pool {
             refusal = NoServer::Busy;
             tried.note(index);
         }
+        match refusal {
+            NoServer::Busy => self.count_failure(UpstreamFailure::Busy),
+            NoServer::Exhausted => {}
+        }
         Err(refusal)
+    }
+
+    /// How often a server was chosen for a request, further tries included.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Counts that a request was failed.
+    pub fn count_failure(&self, kind: UpstreamFailure) {
+        if let Some(count) = self.failures.get(kind.place()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often requests were failed so, those included that another try made good.
+    pub fn failures(&self, kind: UpstreamFailure) -> u64 {
+        let count = self.failures.get(kind.place());
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 

@@ -36,6 +36,17 @@ enum Place {
     Unix(std::path::PathBuf),
 }
 
+/// Whether a server gets requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// It does.
+    Up,
+    /// The checks say that it is not well.
+    Down,
+    /// It failed requests and is left out for a while.
+    Ejected,
+}
+
 /// Where a server takes connections at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address<'a> {
@@ -115,8 +126,21 @@ impl Server {
 
     /// Whether it is neither unwell nor left out.
     pub fn is_up(&self, now: Instant) -> bool {
-        self.well.load(Ordering::Relaxed)
-            && self.out_until.load(Ordering::Relaxed) <= self.clock(now)
+        match self.state(now) {
+            ServerState::Up => true,
+            ServerState::Down | ServerState::Ejected => false,
+        }
+    }
+
+    /// Whether it is neither, or which of them.
+    pub fn state(&self, now: Instant) -> ServerState {
+        if !self.well.load(Ordering::Relaxed) {
+            ServerState::Down
+        } else if self.out_until.load(Ordering::Relaxed) > self.clock(now) {
+            ServerState::Ejected
+        } else {
+            ServerState::Up
+        }
     }
 
     /// What the checks say from now on.

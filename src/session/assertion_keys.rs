@@ -131,6 +131,11 @@ impl AssertionKey {
         &self.kid
     }
 
+    /// When it was made.
+    pub const fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
     pub(super) fn encoding(&self) -> &EncodingKey {
         &self.encoding
     }

@@ -86,6 +86,11 @@ impl Key {
         &self.kid
     }
 
+    /// When it was made.
+    pub const fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
     pub(super) fn encoding(&self) -> &EncodingKey {
         &self.encoding
     }

@@ -18,9 +18,12 @@ mod revocation;
 mod stored_keys;
 mod verified;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -53,6 +56,7 @@ use crate::{
     store::{
         Account, AccountKey, AccountState, Change, ChangePosition, SessionRecord, Store, StoreError,
     },
+    telemetry::metrics::Metrics,
 };
 
 /// A request's live session.
@@ -111,6 +115,7 @@ pub struct Sessions {
     /// When what is open in a session last noted its use in the store.
     uses: Cache<SessionId, Timestamp>,
     followed: Mutex<ChangePosition>,
+    metrics: Arc<Metrics>,
 }
 
 /// Why sessions cannot be had.
@@ -130,6 +135,30 @@ const CACHED_TOKENS: u64 = 200_000;
 const CACHED_ACCOUNTS: u64 = 100_000;
 
 impl Sessions {
+    /// Has what it follows counted there.
+    #[must_use]
+    pub fn counted_in(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Sessions whose token is in memory, about.
+    pub fn cached(&self) -> u64 {
+        self.verified.entry_count()
+    }
+
+    /// How old the key is that signs, of each kind; `None` where there is none.
+    pub fn key_ages(&self) -> [(KeyKind, Option<Duration>); 2] {
+        let now = self.clock.now();
+        let session = self.keys.load().signing_key(now).created_at();
+        let assertion = self.assertion_keys.load();
+        let assertion = assertion.signing_key(now).map(AssertionKey::created_at);
+        [
+            (KeyKind::Session, Some(now.since(session))),
+            (KeyKind::Assertion, assertion.map(|made| now.since(made))),
+        ]
+    }
+
     /// Loads the keys (making the first if there is none) and what lately ended.
     ///
     /// # Errors
@@ -173,6 +202,7 @@ impl Sessions {
                 .time_to_idle(TOKEN_LIFETIME)
                 .build(),
             followed: Mutex::new(position),
+            metrics: Arc::default(),
             store,
         };
         let recent = sessions
@@ -250,8 +280,25 @@ impl Sessions {
         let mut followed = self.followed.lock().await;
         let (changes, reached) = self.store.changes_since(*followed).await?;
         self.apply(&changes).await?;
-        *followed = reached;
+        let before = std::mem::replace(&mut *followed, reached);
+        self.metrics.feed.note_caught_up();
+        if !changes.is_empty() {
+            self.measure_lag(before, reached).await;
+        }
         Ok(())
+    }
+
+    /// Measured by the system's clock, not by ours, which tests turn; between machines it is off by as much as
+    /// their clocks are. A measure is not worth an error: the store logs and counts its own.
+    async fn measure_lag(&self, before: ChangePosition, reached: ChangePosition) {
+        let applied = SystemTime::now();
+        let Ok(written) = self.store.written_between(before, reached).await else {
+            return;
+        };
+        for moment in written {
+            let lag = applied.duration_since(moment).unwrap_or_default();
+            self.metrics.revocation_lag.observe(lag.as_secs_f64());
+        }
     }
 
     fn authentic(&self, headers: &HeaderMap) -> Option<Arc<Claims>> {

@@ -10,6 +10,8 @@ pub mod conformance;
 mod records;
 pub mod sqlite;
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 
 pub use records::*;
@@ -438,6 +440,14 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets what has served: ended sessions, spent proofs past their expiry, old changes. Audit records
     /// and recoveries stay. Gives the number of rows removed.
     async fn forget_before(&self, moment: Timestamp) -> Result<u64>;
+
+    /// When the changes after one position and up to another were written, by the clock of whoever wrote them;
+    /// not of those that an older Gatehouse wrote.
+    async fn written_between(
+        &self,
+        after: ChangePosition,
+        to: ChangePosition,
+    ) -> Result<Vec<SystemTime>>;
 
     /// Whether the store would take a write now. Writes nothing.
     async fn ping(&self) -> Result<()>;

@@ -1,11 +1,46 @@
 //! What is counted and measured, for `/metrics`.
 //!
 //! Names of labels and their values are closed sets: nothing in them comes from a request. What is counted while a
-//! request waits is found by its place, without a lock.
+//! request waits is found by its place, without a lock. What is a state rather than a count (servers up, mails waiting)
+//! is not kept here: [`monitoring`](crate::monitoring) looks at it when it is asked.
+//!
+//! | family | labels | what |
+//! |---|---|---|
+//! | `gatehouse_requests_total` | `decision` | requests, by what was decided |
+//! | `gatehouse_responses_total` | `class` | answers, by class of status; `none` when the client left before |
+//! | `gatehouse_requests_in_flight` | | requests from header to end of answer; no WebSockets |
+//! | `gatehouse_connections` | | open connections |
+//! | `gatehouse_connections_refused_total` | `reason` | connections closed without an answer |
+//! | `gatehouse_unread_requests_total` | | on HTTP/1: malformed, CONNECT, or broken off within the header |
+//! | `gatehouse_cut_requests_total` | | exchanges cut before their end; not among the requests above |
+//! | `gatehouse_request_duration_seconds` | `phase` | histogram of where the time goes |
+//! | `gatehouse_sign_ins_total` | `method`, `result` | sign-ins |
+//! | `gatehouse_step_ups_total`, `gatehouse_enrolments_total` | `result` | step-ups, saved passkeys |
+//! | `gatehouse_security_events_total` | `event` | other audited events that an operator should know of |
+//! | `gatehouse_throttled_total` | `what` | attempts refused by limits |
+//! | `gatehouse_mails_total` | `result` | tries to send mail |
+//! | `gatehouse_revocation_lag_seconds` | | histogram: from a change in the store to its effect on this node |
+//! | `gatehouse_store_errors_total` | `access` | calls that the store did not carry out |
+//! | `gatehouse_store_duration_seconds` | `access` | histogram of calls to the store, waiting included |
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+mod audited;
+mod feed;
+mod labels;
+mod measures;
 
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+pub use self::{
+    audited::Tally,
+    feed::Feed,
+    labels::{
+        EnrolmentResult, MailResult, Phase, RefusedConnection, ResponseClass, SecurityEvent,
+        SignInResult, StepUpResult, StoreAccess, Throttle, UpstreamFailure,
+    },
+    measures::{Durations, Grid},
+};
 use super::access::Outcome;
+use crate::method::Method;
 
 /// A closed set of values of one label.
 pub trait Label: Copy + 'static {
@@ -38,6 +73,40 @@ pub struct Metrics {
     pub report_only: Counts<WouldBe>,
     /// Requests that the candidate of `serve --shadow` would have changed, by what it would have decided.
     pub shadow_differences: Counts<WouldBe>,
+    /// Answers.
+    pub responses: Counts<ResponseClass>,
+    /// Requests between their header and the end of their answer.
+    pub requests_in_flight: IntGauge,
+    /// Open connections.
+    pub connections: IntGauge,
+    /// Connections that were closed without an answer.
+    pub refused_connections: Counts<RefusedConnection>,
+    /// Requests that ended before their header was read.
+    pub unread_requests: IntCounter,
+    /// Exchanges that were cut; nothing else counts them.
+    pub cut_requests: IntCounter,
+    /// Where the time of requests goes.
+    pub phases: Durations<Phase>,
+    /// Sign-ins that ended on this node.
+    pub sign_ins: Grid<Method, SignInResult>,
+    /// Step-ups that ended on this node.
+    pub step_ups: Counts<StepUpResult>,
+    /// Enrolments that ended on this node.
+    pub enrolments: Counts<EnrolmentResult>,
+    /// Other audited events.
+    pub events: Counts<SecurityEvent>,
+    /// Attempts that limits refused.
+    pub throttled: Counts<Throttle>,
+    /// Tries to send mail.
+    pub mails: Counts<MailResult>,
+    /// From a change in the store to its effect here.
+    pub revocation_lag: Histogram,
+    /// When this node last knew all changes.
+    pub feed: Feed,
+    /// Calls that the store did not carry out.
+    pub store_errors: Counts<StoreAccess>,
+    /// Calls to the store.
+    pub store_durations: Durations<StoreAccess>,
 }
 
 /// What would have been decided.
@@ -100,6 +169,86 @@ impl Metrics {
                 &registry,
                 "gatehouse_shadow_differences_total",
                 "Requests on which the candidate of serve --shadow differs, by what it would have decided.",
+            )?,
+            responses: Counts::register(
+                &registry,
+                "gatehouse_responses_total",
+                "Answers, by the class of their status.",
+            )?,
+            requests_in_flight: measures::gauge(
+                &registry,
+                "gatehouse_requests_in_flight",
+                "Requests between their header and the end of their answer, without WebSockets.",
+            )?,
+            connections: measures::gauge(&registry, "gatehouse_connections", "Open connections.")?,
+            refused_connections: Counts::register(
+                &registry,
+                "gatehouse_connections_refused_total",
+                "Connections that were closed without an answer.",
+            )?,
+            unread_requests: measures::counter(
+                &registry,
+                "gatehouse_unread_requests_total",
+                "HTTP/1 requests that are malformed, are CONNECT, or broke off within their header.",
+            )?,
+            cut_requests: measures::counter(
+                &registry,
+                "gatehouse_cut_requests_total",
+                "Exchanges that were cut (session over, stalled, out of time, stopping); in no other count.",
+            )?,
+            phases: Durations::register(
+                &registry,
+                "gatehouse_request_duration_seconds",
+                "Where the time of requests goes.",
+                &measures::REQUEST,
+            )?,
+            sign_ins: Grid::register(
+                &registry,
+                "gatehouse_sign_ins_total",
+                "Sign-ins that ended on this node.",
+            )?,
+            step_ups: Counts::register(
+                &registry,
+                "gatehouse_step_ups_total",
+                "Step-ups that ended on this node.",
+            )?,
+            enrolments: Counts::register(
+                &registry,
+                "gatehouse_enrolments_total",
+                "Passkeys that were saved, or not, on this node.",
+            )?,
+            events: Counts::register(
+                &registry,
+                "gatehouse_security_events_total",
+                "Other events of the audit log, as far as this node wrote them.",
+            )?,
+            throttled: Counts::register(
+                &registry,
+                "gatehouse_throttled_total",
+                "Attempts that were refused because there were too many.",
+            )?,
+            mails: Counts::register(
+                &registry,
+                "gatehouse_mails_total",
+                "Tries of this node to send a mail.",
+            )?,
+            revocation_lag: measures::histogram(
+                &registry,
+                "gatehouse_revocation_lag_seconds",
+                "From a change in the store (a session or an account ended) to its effect on this node.",
+                &measures::LAG,
+            )?,
+            feed: Feed::default(),
+            store_errors: Counts::register(
+                &registry,
+                "gatehouse_store_errors_total",
+                "Calls that the store did not carry out.",
+            )?,
+            store_durations: Durations::register(
+                &registry,
+                "gatehouse_store_duration_seconds",
+                "Calls to the store, with the wait for their turn.",
+                &measures::STORE,
             )?,
             registry,
         })

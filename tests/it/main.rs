@@ -27,6 +27,7 @@ mod limits;
 mod live;
 mod mail_delivery;
 mod manual;
+mod monitoring;
 mod not_me;
 mod own_pages;
 mod pairing;

@@ -24,6 +24,7 @@ pub(super) fn door(
 ) -> Option<Door> {
     let server = &file.server;
     let redirect_listen = redirect_listen(server, relying_party, findings);
+    let admin_listen = admin_listen(server, findings);
     let client_ca = client_ca(server, around, findings);
     let limits = limits(&server.limits, findings);
     let trusted_proxies = networks(&server.trusted_proxies, findings);
@@ -42,7 +43,37 @@ pub(super) fn door(
         trusted_proxies,
         proxy_protocol: networks(&server.proxy_protocol, findings),
         limits: limits?,
+        admin_listen: admin_listen?,
     })
+}
+
+/// Not an address that is taken, and best one that strangers do not reach.
+fn admin_listen(server: &Server, findings: &mut Findings<'_>) -> Option<Option<SocketAddr>> {
+    let Some(given) = &server.admin_listen else {
+        return Some(None);
+    };
+    let address = given.value.0;
+    let others = [&server.listen, &server.redirect_listen];
+    let mut others = others.into_iter().flat_map(|list| &list.value);
+    if address.port() != 0 && others.any(|other| clashes(other.value.0, address)) {
+        let finding = Finding::new("this address is listened on already")
+            .expected("a port of its own, such as 9901");
+        findings.error(given, finding);
+        return None;
+    }
+    if !address.ip().to_canonical().is_loopback() {
+        let problem =
+            "not loopback: whoever reaches it reads the names of upstreams and certificates";
+        let finding = Finding::new(problem).expected("\"127.0.0.1:9901\", or a network of its own");
+        findings.warning(given, finding);
+    }
+    Some(Some(address))
+}
+
+/// Whether the system would refuse the second: the same address, or the same port of all addresses.
+fn clashes(one: SocketAddr, other: SocketAddr) -> bool {
+    let same = one.ip() == other.ip();
+    one.port() == other.port() && (same || one.ip().is_unspecified() || other.ip().is_unspecified())
 }
 
 /// Not for the hosts below: those may belong to somebody else.
@@ -204,12 +235,14 @@ mod tests {
             (65_536, 100)
         );
         assert_eq!(door.limits.connections, 10_000);
+        assert_eq!(door.admin_listen, None);
     }
 
     #[test]
     fn what_is_said_is_taken() {
         let door = config(
             "[server]\nredirect_listen = [\"127.0.0.1:80\"]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
+             listen = [\"127.0.0.1:0\"]\nadmin_listen = \"127.0.0.1:0\"\n\
              limits = { connections = 5, connections_per_network = 5, header_bytes = \"8KiB\" }",
         )
         .door;
@@ -217,6 +250,7 @@ mod tests {
         assert!(door.trusted_proxies.contain("10.9.9.9".parse().unwrap()));
         assert_eq!(door.limits.connections, 5);
         assert_eq!(door.limits.header.bytes, 8192);
+        assert_eq!(door.admin_listen, Some("127.0.0.1:0".parse().unwrap()));
     }
 
     #[test]
@@ -237,6 +271,30 @@ mod tests {
             (
                 "hsts = \"1d\"",
                 "server.hsts = \"1d\": has no effect without TLS",
+            ),
+            (
+                "listen = [\"127.0.0.1:80\"]\nadmin_listen = \"127.0.0.1:80\"",
+                "server.admin_listen = \"127.0.0.1:80\": this address is listened on already; expected a port of its own",
+            ),
+            (
+                "listen = [\"127.0.0.1:80\"]\nadmin_listen = \"0.0.0.0:80\"",
+                "server.admin_listen = \"0.0.0.0:80\": this address is listened on already",
+            ),
+            (
+                "redirect_listen = [\"127.0.0.1:80\"]\nadmin_listen = \"127.0.0.1:80\"",
+                "server.admin_listen = \"127.0.0.1:80\": this address is listened on already",
+            ),
+            (
+                "admin_listen = \"0.0.0.0:9901\"",
+                "warning: server.admin_listen = \"0.0.0.0:9901\": not loopback",
+            ),
+            (
+                "admin_listen = \"9901\"",
+                "server.admin_listen = \"9901\": wrong value",
+            ),
+            (
+                "admin_listen = [\"127.0.0.1:9901\"]",
+                "server.admin_listen: wrong type",
             ),
             ("hsts = \"soon\"", "server.hsts = \"soon\":"),
             (

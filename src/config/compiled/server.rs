@@ -39,6 +39,8 @@ pub struct Door {
     pub proxy_protocol: Networks,
     /// What clients are held to.
     pub limits: DoorLimits,
+    /// Where those listen to who watch over the gateway.
+    pub admin_listen: Option<SocketAddr>,
 }
 
 /// What clients are held to; the reference of `[server.limits]` says more of each.

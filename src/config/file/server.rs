@@ -71,6 +71,14 @@ pub struct Server {
     pub proxy_protocol: List<Cidr>,
     /// What clients are held to.
     pub limits: Table<Limits>,
+    /// Address for those who watch over the gateway, in plain HTTP/1.1: `/healthz` (200 as long as the process
+    /// answers), `/readyz` (JSON: what is well and what is not; 503 when the store cannot be reached or the
+    /// gateway is stopping, which is when a load balancer should send nobody here) and `/metrics` (for
+    /// Prometheus). Who reaches it reads the names of upstreams, certificates and files, but no secret and
+    /// nothing of persons: keep it on loopback or a network of its own. It has no sign-in. Port 0 picks a free
+    /// one, printed on start. Without it nothing listens.
+    #[schemars(example = &"127.0.0.1:9901")]
+    pub admin_listen: Option<At<Listen>>,
 }
 
 /// What clients are held to. The defaults leave browsers, apps and mirrors alone, and bound what strangers
@@ -165,6 +173,7 @@ impl Default for Server {
             trusted_proxies: At::default(),
             proxy_protocol: At::default(),
             limits: Table::default(),
+            admin_listen: None,
         }
     }
 }

@@ -217,6 +217,7 @@ pub(crate) async fn deleting_takes_everything_but_the_audit(place: &impl Place) 
     let left = OutboxState {
         waiting: 1,
         next_due_at: Some(strangers.due_at),
+        oldest_at: Some(strangers.due_at),
     };
     assert_eq!(store.outbox_state().await.unwrap(), left);
     let (changes, _) = neighbour.changes_since(position).await.unwrap();

@@ -1,5 +1,7 @@
 //! Signing keys, the change feed, the audit records, and forgetting.
 
+use std::time::SystemTime;
+
 use super::{
     starting::{proofs, start_with},
     *,
@@ -41,6 +43,29 @@ pub(crate) async fn changes_come_in_order_and_once(place: &impl Place) {
     let (changes, _) = neighbour.changes_since(reached).await.unwrap();
     assert_eq!(changes, [Change::AccountChanged(ann.id)]);
     assert_eq!(store.changes_since(start).await.unwrap().0.len(), 3);
+}
+
+pub(crate) async fn each_change_says_when_it_was_written(place: &impl Place) {
+    let (store, neighbour) = (place.open().await, place.open().await);
+    let ann = saved_account(&*store, "ann").await;
+    let start = neighbour.last_change().await.unwrap();
+    // Databases keep milliseconds.
+    let before = SystemTime::now() - Duration::from_millis(2);
+    let session = started_session(&*store, ann.id).await;
+    store.add_key(&key(NOW), false, &record(NOW)).await.unwrap();
+    store
+        .end_session(session.id, None, &record(NOW), None)
+        .await
+        .unwrap();
+    let after = SystemTime::now() + Duration::from_millis(2);
+    let reached = neighbour.last_change().await.unwrap();
+    let written = neighbour.written_between(start, reached).await.unwrap();
+    assert_eq!(written.len(), 2, "the key and the session");
+    for moment in written {
+        assert!(before <= moment && moment <= after, "{moment:?}");
+    }
+    let none = neighbour.written_between(reached, reached).await.unwrap();
+    assert!(none.is_empty());
 }
 
 pub(crate) async fn what_a_starting_node_must_know_comes_from_a_moment_on(place: &impl Place) {

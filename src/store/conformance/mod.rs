@@ -161,6 +161,7 @@ macro_rules! rules {
             outbox::a_mail_that_is_no_longer_worth_sending_is_dropped
             outbox::the_mail_of_a_deleted_account_is_forgotten
             feed::changes_come_in_order_and_once
+            feed::each_change_says_when_it_was_written
             feed::what_a_starting_node_must_know_comes_from_a_moment_on
             feed::the_first_of_many_keys_is_the_only_one
             feed::keys_are_listed_newest_first

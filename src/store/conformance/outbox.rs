@@ -12,6 +12,7 @@ pub(crate) async fn a_mail_is_taken_by_one_until_its_lease_ends(place: &impl Pla
     let waiting = OutboxState {
         waiting: 1,
         next_due_at: Some(NOW.later(40)),
+        oldest_at: Some(NOW.later(10)),
     };
     assert_eq!(neighbour.outbox_state().await.unwrap(), waiting);
 
@@ -31,6 +32,7 @@ pub(crate) async fn a_mail_is_taken_by_one_until_its_lease_ends(place: &impl Pla
     let empty = OutboxState {
         waiting: 0,
         next_due_at: None,
+        oldest_at: None,
     };
     assert_eq!(store.outbox_state().await.unwrap(), empty);
     // Finishing or postponing what another has finished is no error.

@@ -29,4 +29,6 @@ pub struct OutboxState {
     pub waiting: u64,
     /// When the next falls due.
     pub next_due_at: Option<Timestamp>,
+    /// When the one that waits longest was put in.
+    pub oldest_at: Option<Timestamp>,
 }

@@ -1,7 +1,12 @@
 //! What other nodes and auditors read: signing keys, the change feed, audit records; and the forgetting of
 //! what has served.
 
-use super::step::{Read, Step};
+use std::time::SystemTime;
+
+use super::{
+    row::WrittenAt,
+    step::{Read, Step},
+};
 use crate::{
     clock::Timestamp,
     id::AccountId,
@@ -125,6 +130,20 @@ pub(super) async fn since(
         found.into_iter().map(|(_, change)| change).collect(),
         reached,
     ))
+}
+
+pub(super) async fn written_between(
+    read: Read<'_>,
+    after: ChangePosition,
+    to: ChangePosition,
+) -> Result<Vec<SystemTime>> {
+    let statement = sqlx::query(
+        "SELECT written_at FROM change WHERE seq > ?1 AND seq <= ?2 AND written_at IS NOT NULL",
+    )
+    .bind(after.0)
+    .bind(to.0);
+    let found: Vec<WrittenAt> = read.all(statement).await?;
+    Ok(found.into_iter().map(|WrittenAt(moment)| moment).collect())
 }
 
 pub(super) async fn from(read: Read<'_>, moment: Timestamp) -> Result<Vec<Change>> {

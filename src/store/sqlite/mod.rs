@@ -23,7 +23,11 @@ mod sessions;
 mod start;
 mod step;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use sqlx::{
@@ -45,7 +49,10 @@ use crate::{
     id::{AccountId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId, SessionId},
     key_kind::KeyKind,
     secret::Digest,
-    telemetry::audit::{Actor, AuditRecord},
+    telemetry::{
+        audit::{Actor, AuditRecord},
+        metrics::Metrics,
+    },
 };
 
 /// How long a statement waits for another process that is writing.
@@ -60,6 +67,7 @@ const READERS: u32 = 4;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    metrics: Arc<Metrics>,
 }
 
 impl SqliteStore {
@@ -92,17 +100,30 @@ impl SqliteStore {
         file::turn_on_wal(&writer)
             .await
             .map_err(unavailable(ACTION))?;
-        migrate::migrate(Step::begin(&writer, "bring its schema up to date").await?).await?;
+        let metrics = Arc::default();
+        let step = Step::begin(&writer, &metrics, "bring its schema up to date");
+        migrate::migrate(step.await?).await?;
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            metrics,
+        })
+    }
+
+    /// Has what is done with it counted there.
+    #[must_use]
+    pub fn counted_in(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     async fn step(&self, action: &'static str) -> Result<Step> {
-        Step::begin(&self.writer, action).await
+        Step::begin(&self.writer, &self.metrics, action).await
     }
 
     fn read(&self, action: &'static str) -> Read<'_> {
-        Read::new(&self.readers, action)
+        Read::new(&self.readers, &self.metrics, action)
     }
 }
 
@@ -557,6 +578,14 @@ impl Store for SqliteStore {
     }
 
     /// Reads the file: an answer that SQLite can give without it would prove nothing.
+    async fn written_between(
+        &self,
+        after: ChangePosition,
+        to: ChangePosition,
+    ) -> Result<Vec<SystemTime>> {
+        feed::written_between(self.read("follow changes"), after, to).await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.step("answer").await?.commit().await
     }

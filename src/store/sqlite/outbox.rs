@@ -16,8 +16,8 @@ pub(super) async fn enqueue(mut step: Step, mail: &OutboxMail) -> Result<()> {
 /// one that was being written at that moment.
 pub(super) async fn add(step: &mut Step, mail: &OutboxMail) -> Result<()> {
     let insert = sqlx::query(
-        "INSERT INTO outbox (id, account, sealed, due_at, expires_at, tries)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6
+        "INSERT INTO outbox (id, account, sealed, due_at, expires_at, tries, queued_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?4
          WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM account WHERE id = ?2)",
     )
     .bind(mail.id)
@@ -60,10 +60,13 @@ pub(super) async fn postpone(mut step: Step, id: MailId, due_at: Timestamp) -> R
 }
 
 pub(super) async fn state(read: Read<'_>) -> Result<OutboxState> {
-    let statement =
-        sqlx::query("SELECT count(*) AS waiting, min(due_at) AS next_due_at FROM outbox");
+    let statement = sqlx::query(
+        "SELECT count(*) AS waiting, min(due_at) AS next_due_at, min(queued_at) AS oldest_at
+         FROM outbox",
+    );
     Ok(read.optional(statement).await?.unwrap_or(OutboxState {
         waiting: 0,
         next_due_at: None,
+        oldest_at: None,
     }))
 }

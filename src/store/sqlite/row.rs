@@ -1,5 +1,7 @@
 //! How each record is read from its row, by column name.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::column::{Aaguid, Groups};
@@ -224,6 +226,7 @@ impl Record for OutboxState {
         Ok(Self {
             waiting: row.try_get("waiting")?,
             next_due_at: row.try_get("next_due_at")?,
+            oldest_at: row.try_get("oldest_at")?,
         })
     }
 }
@@ -267,6 +270,20 @@ impl Record for (ChangePosition, Change) {
             _ => return Err(sqlx::Error::Decode("an unknown kind of change".into())),
         };
         Ok((ChangePosition::read(row)?, change))
+    }
+}
+
+/// When a row was written, to the millisecond.
+pub(super) struct WrittenAt(pub SystemTime);
+
+impl Record for WrittenAt {
+    const WHAT: &'static str = "moment of a change";
+
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        let seconds: f64 = row.try_get("written_at")?;
+        let since = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(Self(UNIX_EPOCH + since))
     }
 }
 

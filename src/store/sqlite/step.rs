@@ -5,6 +5,8 @@
 //! itself when the disk is full (<https://www.sqlite.org/lang_transaction.html>, "automatic rollback"),
 //! sqlx goes on counting it as open and would refuse every later one on that connection.
 
+use std::{sync::Arc, time::Instant};
+
 use sqlx::{
     Sqlite, SqlitePool,
     pool::PoolConnection,
@@ -15,7 +17,10 @@ use sqlx::{
 use super::row::Record;
 use crate::{
     store::{Result, StoreError},
-    telemetry::audit::AuditRecord,
+    telemetry::{
+        audit::AuditRecord,
+        metrics::{Metrics, StoreAccess, Tally},
+    },
 };
 
 /// A statement with its values.
@@ -26,16 +31,29 @@ pub(super) struct Step {
     connection: PoolConnection<Sqlite>,
     action: &'static str,
     open: bool,
+    began: Instant,
+    metrics: Arc<Metrics>,
+    /// What its audit records count as, once they are committed.
+    tallies: Vec<Tally>,
 }
 
 impl Step {
     /// Waits for the one writer and for other processes, no longer than the store's timeouts.
-    pub async fn begin(writer: &SqlitePool, action: &'static str) -> Result<Self> {
-        let connection = writer.acquire().await.map_err(unavailable(action))?;
+    pub async fn begin(
+        writer: &SqlitePool,
+        metrics: &Arc<Metrics>,
+        action: &'static str,
+    ) -> Result<Self> {
+        let began = Instant::now();
+        let connection = writer.acquire().await;
         let mut step = Self {
-            connection,
+            connection: connection
+                .map_err(|error| failed(metrics, StoreAccess::Write, action, error))?,
             action,
             open: true,
+            began,
+            metrics: Arc::clone(metrics),
+            tallies: Vec::new(),
         };
         // IMMEDIATE: a transaction that reads first and asks to write later can fail halfway, when
         // another process has written in between.
@@ -46,7 +64,7 @@ impl Step {
     /// Runs a statement; gives the number of rows it changed.
     pub async fn execute(&mut self, statement: Statement<'_>) -> Result<u64> {
         let done = statement.execute(&mut *self.connection).await;
-        Ok(done.map_err(unavailable(self.action))?.rows_affected())
+        Ok(done.map_err(|error| self.failed(error))?.rows_affected())
     }
 
     /// Runs a statement that must change one row; `false` when there was none to change.
@@ -57,7 +75,7 @@ impl Step {
     /// The record that a statement gives, if any.
     pub async fn optional<T: Record>(&mut self, statement: Statement<'_>) -> Result<Option<T>> {
         let row = statement.fetch_optional(&mut *self.connection).await;
-        row.map_err(unavailable(self.action))?
+        row.map_err(|error| self.failed(error))?
             .as_ref()
             .map(record)
             .transpose()
@@ -66,7 +84,7 @@ impl Step {
     /// All records that a statement gives.
     pub async fn all<T: Record>(&mut self, statement: Statement<'_>) -> Result<Vec<T>> {
         let rows = statement.fetch_all(&mut *self.connection).await;
-        rows.map_err(unavailable(self.action))?
+        rows.map_err(|error| self.failed(error))?
             .iter()
             .map(record)
             .collect()
@@ -75,7 +93,7 @@ impl Step {
     /// Whether a statement gives a row.
     pub async fn finds(&mut self, statement: Statement<'_>) -> Result<bool> {
         let row = statement.fetch_optional(&mut *self.connection).await;
-        Ok(row.map_err(unavailable(self.action))?.is_some())
+        Ok(row.map_err(|error| self.failed(error))?.is_some())
     }
 
     /// Writes the audit record of what was done, and commits both.
@@ -88,6 +106,9 @@ impl Step {
     pub async fn commit(mut self) -> Result<()> {
         self.execute(sqlx::query("COMMIT")).await?;
         self.open = false;
+        for tally in &self.tallies {
+            self.metrics.note(*tally);
+        }
         Ok(())
     }
 
@@ -99,7 +120,7 @@ impl Step {
     /// Runs the statements of a migration.
     pub async fn execute_script(&mut self, script: &'static str) -> Result<()> {
         let done = sqlx::raw_sql(script).execute(&mut *self.connection).await;
-        done.map_err(unavailable(self.action)).map(drop)
+        done.map_err(|error| self.failed(error)).map(drop)
     }
 
     /// Writes an audit record.
@@ -114,12 +135,21 @@ impl Step {
         .bind(audit.request)
         .bind(&audit.actor)
         .bind(&audit.event);
-        self.execute(statement).await.map(drop)
+        self.execute(statement).await?;
+        self.tallies.extend(Tally::of(&audit.event));
+        Ok(())
+    }
+
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        failed(&self.metrics, StoreAccess::Write, self.action, error)
     }
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
+        let took = self.began.elapsed();
+        let durations = &self.metrics.store_durations;
+        durations.observe(StoreAccess::Write, took);
         if self.open {
             self.connection.close_on_drop();
         }
@@ -129,32 +159,51 @@ impl Drop for Step {
 /// One statement that only reads: its own consistent view, beside any writer.
 pub(super) struct Read<'a> {
     readers: &'a SqlitePool,
+    metrics: &'a Metrics,
     action: &'static str,
 }
 
 impl<'a> Read<'a> {
     /// `action` says what fails if it fails.
-    pub const fn new(readers: &'a SqlitePool, action: &'static str) -> Self {
-        Self { readers, action }
+    pub const fn new(readers: &'a SqlitePool, metrics: &'a Metrics, action: &'static str) -> Self {
+        Self {
+            readers,
+            metrics,
+            action,
+        }
     }
 
     /// The record that a statement gives, if any.
     pub async fn optional<T: Record>(self, statement: Statement<'_>) -> Result<Option<T>> {
+        let began = Instant::now();
         let row = statement.fetch_optional(self.readers).await;
-        row.map_err(unavailable(self.action))?
-            .as_ref()
-            .map(record)
-            .transpose()
+        self.done(began, row)?.as_ref().map(record).transpose()
     }
 
     /// All records that a statement gives.
     pub async fn all<T: Record>(self, statement: Statement<'_>) -> Result<Vec<T>> {
+        let began = Instant::now();
         let rows = statement.fetch_all(self.readers).await;
-        rows.map_err(unavailable(self.action))?
-            .iter()
-            .map(record)
-            .collect()
+        self.done(began, rows)?.iter().map(record).collect()
     }
+
+    fn done<T>(&self, began: Instant, result: sqlx::Result<T>) -> Result<T> {
+        let took = began.elapsed();
+        self.metrics
+            .store_durations
+            .observe(StoreAccess::Read, took);
+        result.map_err(|error| failed(self.metrics, StoreAccess::Read, self.action, error))
+    }
+}
+
+fn failed(
+    metrics: &Metrics,
+    access: StoreAccess,
+    action: &'static str,
+    error: sqlx::Error,
+) -> StoreError {
+    metrics.store_errors.count(access);
+    unavailable(action)(error)
 }
 
 /// SQLite's own messages name tables and columns, never values.

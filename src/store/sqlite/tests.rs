@@ -6,9 +6,15 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::SqliteStore;
-use crate::store::{
-    Creation, EmailAttempt, Result, Store, StoreError,
-    conformance::{self, At, NOW, Place, Snapshot, account, attempt, mail, record},
+use crate::{
+    store::{
+        Creation, EmailAttempt, Result, Store, StoreError,
+        conformance::{self, At, NOW, Place, Snapshot, account, attempt, mail, record},
+    },
+    telemetry::{
+        audit::{AuditEvent, AuditRecord, Origin},
+        metrics::{Metrics, SecurityEvent, StoreAccess},
+    },
 };
 
 struct Folder(TempDir);
@@ -209,4 +215,35 @@ async fn a_row_that_does_not_read_is_an_error_and_not_a_guess() {
         unreadable,
         StoreError::Corrupt { what: "account" }
     ));
+}
+
+#[tokio::test]
+async fn what_is_committed_is_counted_and_nothing_else() {
+    let folder = Folder::empty();
+    let metrics = Arc::<Metrics>::default();
+    let store = SqliteStore::open_waiting(&folder.file(), Duration::from_millis(1))
+        .await
+        .unwrap()
+        .counted_in(Arc::clone(&metrics));
+    let created = AuditRecord {
+        event: AuditEvent::AccountCreated {
+            by: Origin::Invitation,
+        },
+        ..record(NOW)
+    };
+    let (ann, bob) = (account("ann"), account("bob"));
+    for (account, done) in [(&ann, true), (&ann, false), (&bob, true)] {
+        let creation = store.create_account(account, None, &created).await;
+        assert_eq!(creation.unwrap() == Creation::Created, done);
+    }
+    assert_eq!(metrics.events.of(SecurityEvent::AccountCreated), 2);
+    assert_eq!(metrics.store_errors.of(StoreAccess::Write), 0);
+
+    let mut other = folder.neighbour().await;
+    let _lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let refused = store.create_account(&account("eve"), None, &created).await;
+    assert!(refused.is_err());
+    assert_eq!(metrics.events.of(SecurityEvent::AccountCreated), 2);
+    assert_eq!(metrics.store_errors.of(StoreAccess::Write), 1);
+    assert_eq!(metrics.store_errors.of(StoreAccess::Read), 0);
 }

@@ -40,6 +40,8 @@ pub struct Gateway {
     pub certificates: Option<Certificates>,
     /// Where it leads to HTTPS, when it does.
     pub redirect: Option<SocketAddr>,
+    /// Where it answers those who watch over it, when it does.
+    pub admin: Option<SocketAddr>,
     folder: TempDir,
     running: Option<Gatehouse>,
 }
@@ -55,6 +57,7 @@ pub struct Setup {
     server: String,
     pairs: Vec<String>,
     redirect: bool,
+    admin: bool,
     folder: TempDir,
 }
 
@@ -92,6 +95,7 @@ impl Gateway {
             server: String::new(),
             pairs: Vec::new(),
             redirect: false,
+            admin: false,
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -228,7 +232,7 @@ impl Gateway {
     pub async fn restart(&mut self) {
         self.running.take().expect("it runs").stop().await;
         let listener = TcpListener::bind(self.address).expect("its port is free again");
-        self.running = Some(run(&self.config, &self.clock, listener, Vec::new()).await);
+        self.running = Some(run(&self.config, &self.clock, vec![listener]).await);
     }
 }
 
@@ -294,6 +298,12 @@ impl Setup {
         self
     }
 
+    /// Answers those who watch over it, on a listener of their own.
+    pub fn with_admin(mut self) -> Self {
+        self.admin = true;
+        self
+    }
+
     /// The folder that the gateway will live in, for files its configuration names.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -312,6 +322,12 @@ impl Setup {
         let redirect = redirecting
             .first()
             .map(|listener| listener.local_addr().unwrap());
+        let admin: Vec<_> = self
+            .admin
+            .then(|| TcpListener::bind("127.0.0.1:0").unwrap())
+            .into_iter()
+            .collect();
+        let admin_address = admin.first().map(|one| one.local_addr().unwrap());
         let scheme = if self.tls { "https" } else { "http" };
         let host = if self.hosts.is_empty() {
             "localhost"
@@ -324,7 +340,12 @@ impl Setup {
         let config = self.folder.path().join("gatehouse.toml");
         std::fs::write(&config, self.file(&origin, address, upstream.address)).unwrap();
         let clock = Clock::shifted();
-        let running = run(&config, &clock, listener, redirecting).await;
+        let listeners = Listeners {
+            serving: vec![listener],
+            redirecting,
+            admin,
+        };
+        let running = run(&config, &clock, listeners).await;
         Gateway {
             origin,
             address,
@@ -334,6 +355,7 @@ impl Setup {
             config,
             certificates,
             redirect,
+            admin: admin_address,
             folder: self.folder,
             running: Some(running),
         }
@@ -412,16 +434,7 @@ impl IntoFuture for Setup {
     }
 }
 
-async fn run(
-    config: &Path,
-    clock: &Clock,
-    listener: TcpListener,
-    redirecting: Vec<TcpListener>,
-) -> Gatehouse {
-    let listeners = Listeners {
-        serving: vec![listener],
-        redirecting,
-    };
+async fn run(config: &Path, clock: &Clock, listeners: impl Into<Listeners>) -> Gatehouse {
     let loaded = match gatehouse::config::load(config) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{problems}\n{}", std::fs::read_to_string(config).unwrap()),

@@ -31,6 +31,7 @@ pub mod tls_server;
 pub mod upstream;
 pub mod visitor;
 pub mod waiting;
+pub mod watcher;
 
 pub use gateway::Gateway;
 pub use person::Person;
