@@ -98,6 +98,10 @@ random_id!(
     MailId
 );
 random_id!(
+    /// One request that is held until its sender has signed in.
+    HeldId
+);
+random_id!(
     /// One request; shown on error pages, in logs and sent upstream as `X-Request-Id`.
     RequestId
 );

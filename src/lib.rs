@@ -7,7 +7,8 @@
 //!                                      (memory only)         └─ OwnPage ─► axum Router (/.gatehouse/…)
 //! ```
 //!
-//! Dependencies point downward: `cli`, `demo`, `server` → `monitoring` → `gateway` → `sign_in`, `account`, `admin` → `web` →
+//! Dependencies point downward: `cli`, `demo`, `server` → `monitoring` → `gateway` → `sign_in`, `account`, `admin`,
+//! `held` → `web` →
 //! `notice`, `core`, `snapshot`, `shadow`, `ways_back` → `session`, `relying_party`, `assets`, `mail`, `limit`, `pool` → `config`,
 //! `policy` → `store` → `id`, `secret`, `backup_code`, `clock` and the other small types.
 
@@ -23,6 +24,7 @@ pub mod core;
 pub mod demo;
 pub mod email_address;
 pub mod gateway;
+pub mod held;
 pub mod id;
 pub mod key_kind;
 pub mod limit;

@@ -3,11 +3,14 @@
 //! Counted per network and per address in memory by the generic cell rate algorithm; a restart forgets.
 //! What must outlive one (five wrong codes end an attempt) is counted in the store.
 
+mod room;
+
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use self::room::{ReadingRoom, Seat};
 use crate::{
     email_address::EmailAddress,
     network::Network,
@@ -34,6 +37,10 @@ pub enum Attempt {
     Handoff,
     /// Asking how one's own pairing goes on, where there is no stream of its events.
     PairingState,
+    /// Sending something that is kept until its sender has signed in.
+    Hold,
+    /// Looking at what is kept, or having it sent.
+    Resume,
 }
 
 /// Event streams at once on one node; each asks the store twice a second.
@@ -57,6 +64,10 @@ pub struct Limits {
     per_address: DefaultKeyedRateLimiter<EmailAddress>,
     per_account: DefaultKeyedRateLimiter<(Attempt, [u8; 32])>,
     metrics: Arc<Metrics>,
+    hold: Limit,
+    resume: Limit,
+    /// For bodies that are read to be kept.
+    pub reading: ReadingRoom,
 }
 
 struct Limit {
@@ -88,6 +99,10 @@ impl Limits {
             // Ten mistyped codes at once, then one in ten minutes: a guesser needs 15 hours for the hundred
             // that close this way, and the person has been told long before.
             per_account: DefaultKeyedRateLimiter::keyed(quota(10, Duration::from_secs(600))),
+            // An office whose sessions end at one time; each is a write of up to `hold.max_body`.
+            hold: Limit::new(quota(60, Duration::from_secs(2)), 50),
+            resume: Limit::new(quota(300, Duration::from_millis(200)), 1000),
+            reading: ReadingRoom::default(),
         }
     }
 
@@ -105,6 +120,8 @@ impl Limits {
             Attempt::Pairing => &self.pairing,
             Attempt::PairingState => &self.pairing_state,
             Attempt::Handoff => &self.handoff,
+            Attempt::Hold => &self.hold,
+            Attempt::Resume => &self.resume,
         };
         let what = throttle(attempt);
         limit
@@ -158,6 +175,8 @@ impl Limits {
             &self.pairing,
             &self.pairing_state,
             &self.handoff,
+            &self.hold,
+            &self.resume,
         ] {
             limit.per_network.retain_recent();
         }
@@ -181,6 +200,8 @@ const fn throttle(attempt: Attempt) -> Throttle {
         Attempt::Pairing => Throttle::Pairing,
         Attempt::PairingState => Throttle::PairingState,
         Attempt::Handoff => Throttle::Handoff,
+        Attempt::Hold => Throttle::Hold,
+        Attempt::Resume => Throttle::Resume,
     }
 }
 

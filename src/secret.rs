@@ -111,7 +111,16 @@ impl ServerSecret {
 
     /// The sealing key for one purpose.
     pub fn sealer(&self, purpose: Purpose) -> Sealer {
-        let key = self.derive(purpose);
+        let key = self.derive(&[purpose.label()]);
+        let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &key[..])
+            .expect("the derived key is as long as the algorithm asks");
+        Sealer(aead::LessSafeKey::new(key))
+    }
+
+    /// A sealing key for one purpose that takes a second secret, which somebody else keeps: neither is of use
+    /// without the other.
+    pub fn sealer_with(&self, purpose: Purpose, other: &Token) -> Sealer {
+        let key = self.derive(&[purpose.label(), b"/", other.reveal_bytes()]);
         let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &key[..])
             .expect("the derived key is as long as the algorithm asks");
         Sealer(aead::LessSafeKey::new(key))
@@ -119,15 +128,18 @@ impl ServerSecret {
 
     /// The authentication key for one purpose.
     pub fn mac_key(&self, purpose: Purpose) -> MacKey {
-        MacKey(hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose)[..]))
+        MacKey(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            &self.derive(&[purpose.label()])[..],
+        ))
     }
 
     /// HKDF-SHA-256 (RFC 5869) with the purpose as `info`: keys of different purposes are independent.
-    fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+    fn derive(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"gatehouse/1");
         let mut key = Zeroizing::new([0; 32]);
         salt.extract(&self.0)
-            .expand(&[purpose.label()], hkdf::HKDF_SHA256)
+            .expand(info, hkdf::HKDF_SHA256)
             .and_then(|okm| okm.fill(&mut key[..]))
             .expect("32 bytes are within HKDF's limit");
         key
@@ -153,6 +165,8 @@ pub enum Purpose {
     BackupCode,
     /// Digests the code that is typed to pair, and seals an offer to a phone.
     Pairing,
+    /// Seals requests that are held until their sender has signed in.
+    HeldRequest,
 }
 
 impl Purpose {
@@ -166,6 +180,7 @@ impl Purpose {
             Self::EmailCode => b"email-code",
             Self::BackupCode => b"backup-code",
             Self::Pairing => b"pairing",
+            Self::HeldRequest => b"held-request",
         }
     }
 }
@@ -277,6 +292,23 @@ mod tests {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
             assert!(sealer.open(b"here", &changed).is_none());
+        }
+    }
+
+    #[test]
+    fn what_two_secrets_sealed_opens_with_both_alone() {
+        let secret = ServerSecret::random();
+        let theirs = Token::random();
+        let sealer = secret.sealer_with(Purpose::HeldRequest, &theirs);
+        let sealed = sealer.seal(b"here", b"plain");
+        assert_eq!(&sealer.open(b"here", &sealed).unwrap()[..], b"plain");
+        for other in [
+            secret.sealer(Purpose::HeldRequest),
+            secret.sealer_with(Purpose::HeldRequest, &Token::random()),
+            secret.sealer_with(Purpose::FlowState, &theirs),
+            ServerSecret::random().sealer_with(Purpose::HeldRequest, &theirs),
+        ] {
+            assert!(other.open(b"here", &sealed).is_none());
         }
     }
 

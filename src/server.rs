@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     core::{Core, OpenError},
     gateway::{Gateway, GatewayError, Listeners},
+    held,
     mail::{self, Worker},
     shadow::{Summary, TELL_EVERY},
     monitoring::Monitoring,
@@ -209,6 +210,7 @@ pub fn pages(core: &Arc<Core>) -> Router {
         .merge(admin::router())
         .merge(asset_server::router())
         .merge(jwks::router())
+        .merge(held::page::router())
         .fallback(|| async { Refusal::NOT_FOUND })
         .method_not_allowed_fallback(|| async {
             Refusal {

@@ -7,6 +7,7 @@ mod door;
 #[cfg(test)]
 mod fixture;
 mod header_edits;
+mod hold;
 mod identity;
 mod live;
 mod origins;
@@ -61,6 +62,7 @@ pub(super) fn compile(
         .as_ref()
         .and_then(|identity| deliveries::all(file, identity, around, findings));
     let door = door::door(file, relying_party.as_ref(), around, findings);
+    let hold = hold::hold(&file.hold, findings);
     if let Some(relying_party) = &relying_party {
         origins::warn_of_hosts_without_sign_in(file, relying_party, findings);
     }
@@ -86,6 +88,7 @@ pub(super) fn compile(
         deliveries: deliveries?,
         door: door?,
         report_only: report_only?,
+        hold: hold?,
     })
 }
 

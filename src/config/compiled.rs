@@ -1,6 +1,7 @@
 //! The configuration as the running program reads it: every value parsed, every reference resolved.
 
 mod delivery;
+mod hold;
 mod identity;
 mod relying_party;
 mod server;
@@ -10,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::{
     delivery::{AppCredential, AppHost, Delivery, HeaderEdits, Live, PathPrefix},
+    hold::HoldLimits,
     identity::{Identity, IdentityPreset},
     relying_party::{Origin, RelyingParty},
     server::{Door, DoorLimits, HeaderSize, SecretSource, TlsFiles},
@@ -62,6 +64,8 @@ pub struct Config {
     pub door: Door,
     /// What routes that are only tried out would decide; `None` where there are none.
     pub report_only: Option<Arc<ReportOnly>>,
+    /// What is kept of people who have to sign in first; `None` for nothing.
+    pub hold: Option<HoldLimits>,
 }
 
 /// How the pages look like the operator's own.

@@ -6,6 +6,7 @@
 
 mod administration;
 mod delivery;
+mod hold;
 mod people;
 mod route;
 mod server;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use self::{
     administration::Admin,
     delivery::{Authorization, RequestHeaders, ResponseHeaders},
+    hold::HoldTable,
     people::{
         BackupCodes, CustomIdentity, EmailMethod, Enrolment, Grants, Identity, Methods, Mode,
         Pairing, PasskeyMethod, Preset, Session,
@@ -71,4 +73,6 @@ pub struct File {
     /// What each request needs and where it goes, one table each. They are read from top to bottom and the
     /// first that matches host, path and method wins. A request that none matches gets 404.
     pub route: Vec<Section<Route>>,
+    /// Forms and uploads of people who have to sign in first are kept meanwhile.
+    pub hold: Table<HoldTable>,
 }

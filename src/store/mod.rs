@@ -19,7 +19,9 @@ pub use records::*;
 use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
-    id::{AccountId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId, SessionId},
+    id::{
+        AccountId, CredentialId, EmailAttemptId, HeldId, MailId, PairingId, RecoveryId, SessionId,
+    },
     key_kind::KeyKind,
     secret::Digest,
     telemetry::audit::{Actor, AuditRecord},
@@ -451,6 +453,32 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether the store would take a write now. Writes nothing.
     async fn ping(&self) -> Result<()>;
+
+    // ── requests that wait ─────────────────────────────────────────────────────────────────────────
+
+    /// Keeps a request if there is room for it in all and for its network. What is over by then makes room, and
+    /// what has been over for [`HeldRequest::REMEMBERED_FOR`] is forgotten.
+    async fn hold_request(&self, held: &HeldRequest, room: HoldRoom) -> Result<Kept>;
+
+    /// A kept request of this browser, whatever has become of it. Changes nothing.
+    async fn held_request(
+        &self,
+        id: HeldId,
+        browser: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<HeldLook>>;
+
+    /// Takes a kept request of this browser to send it, once.
+    async fn take_held(&self, id: HeldId, browser: &Digest, now: Timestamp) -> Result<Take>;
+
+    /// Lets one that was taken and of which nothing was sent wait again. `false` when it was emptied or is over.
+    async fn give_back_held(&self, id: HeldId, now: Timestamp) -> Result<bool>;
+
+    /// Drops what one that was taken says: it has been sent.
+    async fn empty_held(&self, id: HeldId) -> Result<()>;
+
+    /// Drops one that waits and is not to be sent. `false` if this browser has none such.
+    async fn discard_held(&self, id: HeldId, browser: &Digest, now: Timestamp) -> Result<bool>;
 }
 
 /// How to find an account.

@@ -39,7 +39,7 @@ pub use self::{
     },
     measures::{Durations, Grid},
 };
-use super::access::Outcome;
+use super::{access::Outcome, held::HoldEvent};
 use crate::method::Method;
 
 /// A closed set of values of one label.
@@ -107,6 +107,8 @@ pub struct Metrics {
     pub store_errors: Counts<StoreAccess>,
     /// Calls to the store.
     pub store_durations: Durations<StoreAccess>,
+    /// What becomes of requests that are kept until their sender has signed in.
+    pub held_requests: Counts<HoldEvent>,
 }
 
 /// What would have been decided.
@@ -249,6 +251,11 @@ impl Metrics {
                 "gatehouse_store_duration_seconds",
                 "Calls to the store, with the wait for their turn.",
                 &measures::STORE,
+            )?,
+            held_requests: Counts::register(
+                &registry,
+                "gatehouse_held_requests_total",
+                "POSTs that met a challenge, by what became of them.",
             )?,
             registry,
         })

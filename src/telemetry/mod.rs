@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod held;
 pub mod metrics;
 
 use std::io::IsTerminal;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    config::Config,
+    config::{Config, RelyingParty},
     core::Core,
     email_address::EmailAddress,
     mail::Happening,
@@ -254,22 +254,28 @@ impl Ask {
     /// Two independent checks against requests forged by other sites: where the browser says the request
     /// comes from (Fetch Metadata, RFC 6454 `Origin`), and the token that only our page knows.
     fn require_own_page(&self, headers: &HeaderMap, form_token: &str) -> Result<(), Refusal> {
-        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
-        let from_here = match (site, origin) {
-            (Some(site), _) => matches!(site, b"same-origin" | b"none"),
-            // Our pages send no referrer, which makes browsers say `null` here (Fetch §3.2).
-            (None, None | Some(b"null")) => true,
-            (None, Some(origin)) => {
-                let party = &self.config().relying_party;
-                let here = party.address_of(&self.caller.host);
-                here.is_some_and(|here| here.as_str().as_bytes() == origin)
-            }
-        };
+        let party = &self.config().relying_party;
+        let from_here = is_from_here(headers, party, &self.caller.host);
         if from_here && self.browser.accepts(form_token, &self.core.secret) {
             Ok(())
         } else {
             Err(Refusal::FORM_EXPIRED)
+        }
+    }
+}
+
+/// Whether the browser says that a request comes from a page of ours on this host, or says nothing of it; the form
+/// token is the other half.
+pub fn is_from_here(headers: &HeaderMap, party: &RelyingParty, host: &str) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+    match (site, origin) {
+        (Some(site), _) => matches!(site, b"same-origin" | b"none"),
+        // Our pages send no referrer, which makes browsers say `null` here (Fetch §3.2).
+        (None, None | Some(b"null")) => true,
+        (None, Some(origin)) => {
+            let here = party.address_of(host);
+            here.is_some_and(|here| here.as_str().as_bytes() == origin)
         }
     }
 }

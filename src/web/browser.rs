@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::time::Duration;
 
 use crate::{
-    secret::{Digest, Purpose, ServerSecret, Token},
+    secret::{Digest, Purpose, Sealer, ServerSecret, Token},
     session::cookie,
 };
 
@@ -58,6 +58,11 @@ impl Browser {
                 .ok()
                 .and_then(|bytes| Digest::from_slice(&bytes))
                 .is_some_and(|given| given == self.expected(secret))
+    }
+
+    /// A key that takes this browser's secret as well as the server's.
+    pub fn sealer(&self, purpose: Purpose, secret: &ServerSecret) -> Sealer {
+        secret.sealer_with(purpose, &self.secret)
     }
 
     fn expected(&self, secret: &ServerSecret) -> Digest {

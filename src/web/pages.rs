@@ -12,6 +12,7 @@ mod lost_passkey;
 mod pairing;
 mod passkey;
 mod recovery;
+mod resume;
 #[cfg(test)]
 mod samples;
 mod sign_in;
@@ -32,6 +33,7 @@ pub use lost_passkey::{LostPasskey, OneMoreProof, RecoverByEmail, WaysOffered};
 pub use pairing::{Pair, PairApprove, PairCode, PairDone, PairPhone, PairWait};
 pub use passkey::{Enrol, Invitation, PasskeyHeld, PasskeySaved, Recovering, StepUp};
 pub use recovery::RecoveryLink;
+pub use resume::{HeldKind, Resume, ResumeDiscarded};
 pub use sign_in::{CheckMail, EmailForm, MailLink, SignIn};
 pub use takeover::{Alert, AllowRecovery, NotMe, Stopped, Takeover, WaitingPasskey, WhatStopped};
 pub use ways_back::{

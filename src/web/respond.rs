@@ -75,8 +75,17 @@ pub async fn respond(State(core): State<Arc<Core>>, request: Request, next: Next
     if page && let Some(cookie) = ask.browser.cookie_to_set() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    finish(response, &ask.snapshot.form_targets)
+    let form_targets = match response.extensions_mut().remove::<FormsLeadAnywhere>() {
+        Some(FormsLeadAnywhere) => "*",
+        None => &ask.snapshot.form_targets,
+    };
+    finish(response, form_targets)
 }
+
+/// Said of a page by an extension of its answer: its form goes to an app, which may answer with a redirect to
+/// any site, and browsers hold that to the page's policy.
+#[derive(Clone, Copy)]
+pub struct FormsLeadAnywhere;
 
 fn finish(mut response: Response, form_targets: &str) -> Response {
     let headers = response.headers_mut();

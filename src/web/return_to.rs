@@ -43,6 +43,7 @@ impl ReturnTo {
                 "/.gatehouse/handoff",
                 "/.gatehouse/pair/approve",
                 "/.gatehouse/pair/phone",
+                "/.gatehouse/resume",
             ]
             .contains(&path);
         (!elsewhere && (!own || managing)).then(|| Self(target.path_and_query()))
@@ -98,6 +99,7 @@ mod tests {
             "/.gatehouse/enrol?return_to=/x",
             "/.gatehouse/pair/approve?token=x",
             "/.gatehouse/handoff?host=x",
+            "/.gatehouse/resume?held=x",
         ] {
             assert_eq!(ReturnTo::parse(path).as_str(), path);
         }
@@ -125,6 +127,7 @@ mod tests {
             "/.gatehouse/sign-in",
             "/.gatehouse/pair",
             "/.gatehouse/handoff/end?code=x",
+            "/.gatehouse/resume/discard",
             "/.Gatehouse/sign-out",
             &long,
         ] {

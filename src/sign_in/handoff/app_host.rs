@@ -62,6 +62,8 @@ fn stays(path: &str, method: &Method, ask: &Ask) -> bool {
         // Without a session here the one on the other host is meant.
         "/.gatehouse/sign-out" => ask.caller.visit.is_some() || method == Method::POST,
         "/.gatehouse/sign-out/everywhere" => true,
+        // What waits to be sent waits where it was sent to.
+        "/.gatehouse/resume" | "/.gatehouse/resume/discard" => true,
         _ => path.starts_with("/.gatehouse/assets/") || path.starts_with("/.well-known/"),
     }
 }

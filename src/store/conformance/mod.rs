@@ -11,6 +11,7 @@ pub(crate) mod backup_codes;
 pub(crate) mod email;
 pub(crate) mod feed;
 pub(crate) mod handoff;
+pub(crate) mod held;
 pub(crate) mod outbox;
 pub(crate) mod pairing;
 pub(crate) mod passkeys;
@@ -171,6 +172,16 @@ macro_rules! rules {
             feed::audit_records_come_newest_first_up_to_a_limit
             feed::forgetting_removes_what_has_served_and_nothing_else
             feed::a_position_is_never_given_out_twice
+            held::a_held_request_is_found_by_its_own_browser_alone
+            held::of_many_who_take_a_held_request_one_gets_it
+            held::what_was_taken_and_not_sent_can_be_given_back
+            held::what_waits_is_not_emptied
+            held::a_held_request_is_over_from_its_expiry_on
+            held::what_was_discarded_is_not_sent
+            held::no_more_is_held_than_there_is_room_for
+            held::of_many_who_ask_for_the_last_room_one_gets_it
+            held::what_became_of_a_held_request_is_remembered_for_an_hour
+            held::a_deleted_account_leaves_nothing_held
         }
     };
     ($place:ty: $($theme:ident::$rule:ident)*) => {$(

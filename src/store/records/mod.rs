@@ -5,6 +5,7 @@ mod credential;
 mod email;
 mod feed;
 mod handoff;
+mod held;
 mod outbox;
 mod pairing;
 mod recovery;
@@ -12,6 +13,6 @@ mod report;
 mod session;
 
 pub use self::{
-    account::*, credential::*, email::*, feed::*, handoff::*, outbox::*, pairing::*, recovery::*,
-    report::*, session::*,
+    account::*, credential::*, email::*, feed::*, handoff::*, held::*, outbox::*, pairing::*,
+    recovery::*, report::*, session::*,
 };

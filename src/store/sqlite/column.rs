@@ -13,14 +13,14 @@ use crate::{
     clock::Timestamp,
     email_address::EmailAddress,
     id::{
-        AccountId, CeremonyId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId,
+        AccountId, CeremonyId, CredentialId, EmailAttemptId, HeldId, MailId, PairingId, RecoveryId,
         RequestId, SessionId, UserHandle,
     },
     key_kind::KeyKind,
     method::{Method, Proofs},
     network::Network,
     secret::Digest,
-    store::{AccountState, EmailPurpose},
+    store::{AccountState, EmailPurpose, HeldState},
     telemetry::audit::{Actor, AuditEvent, RecoveryReason},
 };
 
@@ -71,6 +71,7 @@ id_columns!(
     SessionId,
     CeremonyId,
     EmailAttemptId,
+    HeldId,
     MailId,
     PairingId,
     RecoveryId,
@@ -130,6 +131,21 @@ column!(
     |name| match name.as_str() {
         "sign_in" => Some(EmailPurpose::SignIn),
         "address" => Some(EmailPurpose::Address),
+        _ => None,
+    }
+);
+
+column!(
+    HeldState as String,
+    |state| match state {
+        HeldState::Waiting | HeldState::Expired => "waiting".to_owned(),
+        HeldState::Taken => "taken".to_owned(),
+        HeldState::Discarded => "discarded".to_owned(),
+    },
+    |name| match name.as_str() {
+        "waiting" => Some(HeldState::Waiting),
+        "taken" => Some(HeldState::Taken),
+        "discarded" => Some(HeldState::Discarded),
         _ => None,
     }
 );

@@ -186,6 +186,7 @@ pub(super) async fn forget_before(mut step: Step, moment: Timestamp) -> Result<u
         // Those of the last minutes say whether an account is blocked; `moment` is far before.
         "DELETE FROM pairing WHERE expires_at < ?1 AND (blocked_at IS NULL OR blocked_at < ?1)",
         "DELETE FROM change WHERE at < ?1",
+        "DELETE FROM held_request WHERE expires_at < ?1",
     ] {
         removed += step.execute(sqlx::query(statement).bind(moment)).await?;
     }

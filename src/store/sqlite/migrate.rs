@@ -38,6 +38,7 @@ const VERSIONS: &[&str] = &[
     include_str!("../migrations/sqlite_0003_hosts.sql"),
     include_str!("../migrations/sqlite_0004_key_kinds.sql"),
     include_str!("../migrations/sqlite_0005_replaced.sql"),
+    include_str!("../migrations/sqlite_0006_held.sql"),
     include_str!("../migrations/sqlite_0007_observed.sql"),
 ];
 

@@ -12,6 +12,7 @@ mod email;
 mod feed;
 mod file;
 mod handoff;
+mod held;
 mod migrate;
 mod notices;
 mod outbox;
@@ -39,14 +40,17 @@ use self::step::{Read, Step, unavailable};
 use super::{
     Account, AccountKey, AccountState, AddressChange, AddressChanged, Approved, BackupCodeTry,
     BackupCodes, Change, ChangePosition, Claimed, CodeTry, Creation, Credential, CredentialRemoval,
-    EmailAttempt, Handoff, HandoffRedemption, Invitation, Notice, OutboxMail, OutboxState, Pairing,
-    PairingApproval, PairingClaim, PairingKey, RecoveryChoice, RecoveryLink, RecoveryLinkOwner,
-    RecoveryRequest, RecoveryStep, Redeemed, ReportState, Result, SessionRecord, SessionStart,
-    Started, Stop, Stopped, Store, StoredKey,
+    EmailAttempt, Handoff, HandoffRedemption, HeldLook, HeldRequest, HoldRoom, Invitation, Kept,
+    Notice, OutboxMail, OutboxState, Pairing, PairingApproval, PairingClaim, PairingKey,
+    RecoveryChoice, RecoveryLink, RecoveryLinkOwner, RecoveryRequest, RecoveryStep, Redeemed,
+    ReportState, Result, SessionRecord, SessionStart, Started, Stop, Stopped, Store, StoredKey,
+    Take,
 };
 use crate::{
     clock::Timestamp,
-    id::{AccountId, CredentialId, EmailAttemptId, MailId, PairingId, RecoveryId, SessionId},
+    id::{
+        AccountId, CredentialId, EmailAttemptId, HeldId, MailId, PairingId, RecoveryId, SessionId,
+    },
     key_kind::KeyKind,
     secret::Digest,
     telemetry::{
@@ -588,6 +592,35 @@ impl Store for SqliteStore {
 
     async fn ping(&self) -> Result<()> {
         self.step("answer").await?.commit().await
+    }
+
+    async fn hold_request(&self, held: &HeldRequest, room: HoldRoom) -> Result<Kept> {
+        held::keep(self.step("keep a request").await?, held, room).await
+    }
+
+    async fn held_request(
+        &self,
+        id: HeldId,
+        browser: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<HeldLook>> {
+        held::look_up(self.read("look up a kept request"), id, browser, now).await
+    }
+
+    async fn take_held(&self, id: HeldId, browser: &Digest, now: Timestamp) -> Result<Take> {
+        held::take(self.step("take a kept request").await?, id, browser, now).await
+    }
+
+    async fn give_back_held(&self, id: HeldId, now: Timestamp) -> Result<bool> {
+        held::give_back(self.step("give a kept request back").await?, id, now).await
+    }
+
+    async fn empty_held(&self, id: HeldId) -> Result<()> {
+        held::empty(self.step("empty a kept request").await?, id).await
+    }
+
+    async fn discard_held(&self, id: HeldId, browser: &Digest, now: Timestamp) -> Result<bool> {
+        held::discard(self.step("discard a kept request").await?, id, browser, now).await
     }
 }
 

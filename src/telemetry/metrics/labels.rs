@@ -152,6 +152,10 @@ label! {
     Account = "account",
     /// Event streams at once.
     Streams = "streams",
+    /// Keeping a POST.
+    Hold = "hold",
+    /// Sending one that is kept.
+    Resume = "resume",
 }
 
 label! {

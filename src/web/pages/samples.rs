@@ -68,6 +68,7 @@ fn branded_samples(branding: &Branding, value: &str) -> Vec<Sample> {
     samples.extend(admin_samples(visitor, administrator, value));
     samples.extend(ways_back_samples(visitor, person, value));
     samples.extend(error_samples(visitor, value));
+    samples.extend(resume_samples(person, value));
     samples
 }
 
@@ -281,6 +282,28 @@ fn account<'a>(frame: Frame<'a>, value: &'a str, restricted: bool) -> AccountPag
         pairing: !restricted,
         notice: Some(value),
     }
+}
+
+fn resume_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
+    let resume = |kind, by_script| Resume {
+        frame,
+        id: "0123456789abcdef0123456789abcdef",
+        action: value,
+        host: value,
+        path: value,
+        kind,
+        size: value,
+        entered: value,
+        by_script,
+        back: value,
+    };
+    let discarded = ResumeDiscarded { frame, back: value };
+    vec![
+        sample("resume-form", &resume(HeldKind::Form, false)),
+        sample("resume-upload", &resume(HeldKind::Upload, false)),
+        sample("resume-data", &resume(HeldKind::Data, true)),
+        sample("resume-discarded", &discarded),
+    ]
 }
 
 fn error_samples(frame: Frame<'_>, value: &str) -> Vec<Sample> {
