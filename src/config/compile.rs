@@ -6,6 +6,7 @@ mod deliveries;
 mod door;
 #[cfg(test)]
 mod fixture;
+mod forward_auth;
 mod header_edits;
 mod hold;
 mod identity;

@@ -25,7 +25,7 @@ pub use self::{
         Pairing, PasskeyMethod, Preset, Session,
     },
     route::{AccessLevel, Allow, HttpMethod, LiveUntil, Route, Tolerated},
-    server::{Limits, Server, Tls},
+    server::{ForwardAuthPeer, Limits, Server, Tls},
     site::{Mail, RelyingParty, Store},
     upstream::{Balance, Eject, Health, Upstream, UpstreamProtocol, UpstreamTls},
 };
@@ -48,7 +48,7 @@ pub type Section<T> = At<Table<T>>;
 /// file. Unknown keys are errors. `gatehouse check` lists every problem at once.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "Gatehouse configuration", extend("required" = ["relying_party", "upstream", "route"]))]
+#[schemars(title = "Gatehouse configuration", extend("required" = ["relying_party", "route"]))]
 pub struct File {
     /// Where the gateway listens.
     pub server: Table<Server>,
@@ -68,7 +68,7 @@ pub struct File {
     pub admin: Table<Admin>,
     /// What upstreams are told about the person.
     pub identity: Table<Identity>,
-    /// The apps behind the gateway, one table each.
+    /// The apps behind the gateway, one table each; none is needed where every route is for forward-auth.
     pub upstream: Vec<Section<Upstream>>,
     /// What each request needs and where it goes, one table each. They are read from top to bottom and the
     /// first that matches host, path and method wins. A request that none matches gets 404.

@@ -49,7 +49,7 @@ pub fn front_page(
 }
 
 /// 303, so that the page is loaded with GET whatever this request was.
-fn redirect(location: &str) -> Response<Bytes> {
+pub fn redirect(location: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let location =

@@ -81,11 +81,19 @@ impl RequestFacts {
         if let Some(head) = wire.head {
             check_lines(head)?;
         }
-        let authority = authority_of(wire)?;
-        let target = Target::parse(&origin_form(wire.target, &authority)?)?;
+        Self::retold(wire.method, authority_of(wire)?, wire.target)
+    }
+
+    /// Reads a request that somebody else received and tells of.
+    ///
+    /// # Errors
+    /// As for one that was received here.
+    pub fn retold(method: &Method, authority: Authority, target: &[u8]) -> Result<Self, Fault> {
+        check_method(method)?;
+        let target = Target::parse(&origin_form(target, &authority)?)?;
         Ok(Self {
             destination: None,
-            method: wire.method.clone(),
+            method: method.clone(),
             authority,
             target,
         })

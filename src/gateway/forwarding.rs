@@ -66,7 +66,7 @@ pub enum NoWay {
     Busy,
     /// HTTP/2 servers take no WebSocket of HTTP/1.1, and hardly any takes those of RFC 8441.
     WebSocketOverHttp2,
-    /// There is no such upstream, which a compiled configuration excludes.
+    /// The route has no upstream: it is for forward-auth alone, and was refused before.
     NoUpstream,
 }
 
@@ -81,9 +81,10 @@ impl Forwarding {
         asked: &Asked<'_>,
     ) -> Result<Self, NoWay> {
         let route = permit.route();
-        let upstream = snapshot.config.upstreams.get(route.upstream);
+        let index = route.upstream.ok_or(NoWay::NoUpstream)?;
+        let upstream = snapshot.config.upstreams.get(index);
         let upstream = upstream.ok_or(NoWay::NoUpstream)?;
-        let pool = snapshot.pools.of(route.upstream).ok_or(NoWay::NoUpstream)?;
+        let pool = snapshot.pools.of(index).ok_or(NoWay::NoUpstream)?;
         if asked.websocket && upstream.protocol == UpstreamProtocol::H2 {
             return Err(NoWay::WebSocketOverHttp2);
         }
@@ -104,7 +105,7 @@ impl Forwarding {
                 NoServer::Exhausted => NoWay::NoUpstream,
             })?;
         Ok(Self {
-            upstream: route.upstream,
+            upstream: index,
             route_line: route.line,
             route: route.index,
             snapshot,

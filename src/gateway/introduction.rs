@@ -51,8 +51,16 @@ impl Introduction<'_> {
         strip(request, self.identity);
         edit(request, &self.delivery.request_headers)?;
         settle_upgrade(request)?;
-        settle_cookies(request)?;
         self.set_forwarded(request)?;
+        self.say_who(request)
+    }
+
+    /// Puts what the app learns of the person in place of what the client brought, its cookies and credentials.
+    ///
+    /// # Errors
+    /// When a value cannot be written as a header; then nothing may be sent.
+    pub fn say_who(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        settle_cookies(request)?;
         self.set_authorization(request)?;
         match self.visit {
             Some(visit) if !self.delivery.anonymous => self.set_identity(request, visit),
@@ -221,7 +229,7 @@ fn strip(request: &mut RequestHeader, identity: &Identity) {
 
 /// Whether a name is the gateway's to say. The fields that frame a message and name its host are removed in
 /// every spelling but the right one.
-fn is_reserved(name: &str, identity: &Identity) -> bool {
+pub fn is_reserved(name: &str, identity: &Identity) -> bool {
     let plain = folded(name);
     let ours = is_ours(&plain) || identity.is_told_in(&plain);
     ours || (plain != name && is_framing(&plain))

@@ -5,6 +5,7 @@ use crate::{
     policy::{
         decision::{Challenge, Decision, Denial, Request, decide},
         destination::decide_both,
+        own_page::is_own_page,
         route::{Route, RouteTable},
         target::Target,
     },
@@ -39,6 +40,17 @@ pub fn decide_by<'t>(
     decide_both(routes, decision, request, destination, |one, other| {
         address(one) == address(other)
     })
+}
+
+/// Whether a request falls under a route without an app behind it: those are for forward-auth alone, and for
+/// whoever asks the gateway itself there is nothing.
+pub fn is_for_others(config: &Config, request: &Request<'_>) -> bool {
+    config.routes.has_routes_for_others()
+        && !is_own_page(request.target.path())
+        && config
+            .routes
+            .find(request.method, request.host, request.target)
+            .is_some_and(|route| route.upstream.is_none())
 }
 
 /// As the access log calls it.

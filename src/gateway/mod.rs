@@ -3,7 +3,7 @@
 //! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, [`judgement`] has the policy decide,
 //! [`would`] asks those that are only tried out,
 //! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
-//! [`answer`] it here, [`framing`], [`rewriting`] and [`response`] see every answer out. [`connection`] lets
+//! [`answer`] it here, [`forward_auth`] answers for other proxies, [`framing`], [`rewriting`] and [`response`] see every answer out. [`connection`] lets
 //! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
 //! theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands
 //! still, [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes
@@ -26,6 +26,7 @@ mod deadline;
 mod event_stream;
 mod facts;
 mod failure;
+mod forward_auth;
 mod forwarded;
 mod forwarding;
 mod framing;
@@ -283,7 +284,8 @@ fn upstream_limits(config: &Config) -> ServerConf {
         .sum();
     ServerConf {
         threads: 1,
-        upstream_keepalive_pool_size: idle,
+        // None at all where every route is for forward-auth.
+        upstream_keepalive_pool_size: usize::max(idle, 1),
         // How often a request is tried is for `Forwarding` to say; it never comes near this.
         max_retries: 1024,
         ..ServerConf::default()

@@ -14,6 +14,7 @@ use super::{
     arrival::Arrival,
     asker::Asker,
     facts::RequestFacts,
+    forward_auth::Call,
     forwarded::Believed,
     forwarding::Forwarding,
     lifeline::{Lifeline, Patience, Watched},
@@ -73,6 +74,8 @@ pub struct Passage {
     pub would: Differences,
     /// When the present phase began, for the metrics.
     pub lap: Instant,
+    /// Whether another proxy asks about a request that it has; then that is what [`Self::facts`] are about.
+    pub forward_auth: Option<Call>,
 }
 
 impl Passage {
@@ -99,6 +102,7 @@ impl Passage {
             certified: None,
             place: None,
             would: Differences::default(),
+            forward_auth: None,
         }
     }
 
@@ -203,12 +207,18 @@ impl Passage {
     pub fn record<'a>(&'a self, method: &'a Method, status: Option<u16>) -> AccessRecord<'a> {
         AccessRecord {
             request_id: self.request_id,
-            method: method.as_str(),
+            method: match (&self.forward_auth, &self.facts) {
+                (Some(_), Some(facts)) => facts.method.as_str(),
+                (None, _) | (_, None) => method.as_str(),
+            },
             host: self.facts.as_ref().map(|facts| facts.authority.host()),
             path: self.facts.as_ref().map(|facts| facts.target.path()),
             status,
             decision: self.outcome,
-            route: self.forwarding.as_ref().map(Forwarding::route_line),
+            route: match self.forward_auth {
+                Some(call) => call.route_line,
+                None => self.forwarding.as_ref().map(Forwarding::route_line),
+            },
             upstream: self
                 .forwarding
                 .as_ref()
@@ -235,6 +245,7 @@ impl Passage {
                 .shadow
                 .as_ref()
                 .and_then(|would| would.upstream.as_deref()),
+            forward_auth: self.forward_auth.is_some(),
         }
     }
 }

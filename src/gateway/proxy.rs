@@ -23,7 +23,7 @@ use super::{
     connection::HeaderDeadline,
     cookies, deadline,
     facts::{Fault, RequestFacts, Wire},
-    failure, forwarded,
+    failure, forward_auth, forwarded,
     forwarding::{Asked, Forwarding},
     framing,
     introduction::{Introduction, is_websocket},
@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     core::Core,
-    policy::decision::{self, Decision},
+    policy::decision::{self, Decision, Denial},
     session::Visit,
     telemetry::{
         access::Outcome,
@@ -89,8 +89,10 @@ impl Proxy {
             passage.outcome = Outcome::Overloaded;
             return Ok(refuse(&Refusal::overloaded(), passage));
         }
+        forward_auth::note(session, passage);
         let facts = match read_facts(session, passage)
             .and_then(|facts| self.believe(session, passage, facts))
+            .and_then(|facts| self.asked_about(session, passage, facts))
             .and_then(|facts| facts.with_destination(&session.req_header().headers))
         {
             Ok(facts) => Arc::new(facts),
@@ -147,6 +149,22 @@ impl Proxy {
         Ok(facts)
     }
 
+    /// The request that another proxy asks about, if this is such a question.
+    fn asked_about(
+        &self,
+        session: &Session,
+        passage: &mut Passage,
+        facts: RequestFacts,
+    ) -> Result<RequestFacts, Fault> {
+        forward_auth::original(session, passage, facts).inspect_err(|fault| {
+            if let Some(silenced) = self.unreadable.due() {
+                let (request_id, proxy) = (passage.request_id, passage.arrival.peer);
+                let problem = fault.to_string();
+                tracing::warn!(%request_id, %proxy, problem, silenced, "a request that forward-auth was asked about cannot be read");
+            }
+        })
+    }
+
     fn decide(
         &self,
         session: &Session,
@@ -160,10 +178,19 @@ impl Proxy {
             target: &facts.target,
             session: passage.visit.as_ref().map(Visit::for_policy),
             now: self.core.clock.now(),
-            certificate: passage.arrival.tls.as_ref().map_or(&[], |tls| &tls.client),
+            certificate: match (&passage.forward_auth, &passage.arrival.tls) {
+                (None, Some(tls)) => &tls.client,
+                // The visitor's is unknown; this connection's is the other proxy's.
+                (Some(_), _) | (None, None) => &[],
+            },
         };
-        let decision =
-            judgement::decide_all(&snapshot.config, &request, facts.destination.as_ref());
+        let decision = if passage.forward_auth.is_none()
+            && judgement::is_for_others(&snapshot.config, &request)
+        {
+            Decision::Deny(Denial::NoRoute)
+        } else {
+            judgement::decide_all(&snapshot.config, &request, facts.destination.as_ref())
+        };
         passage.outcome = judgement::outcome(&decision);
         let destination = facts.destination.as_ref();
         passage.would = would::ask(
@@ -174,6 +201,9 @@ impl Proxy {
             &decision,
         );
         match decision {
+            Decision::Forward(permit) if passage.forward_auth.is_some() => Verdict::Answer(
+                forward_auth::pass(&self.core, session.req_header(), passage, &facts, &permit),
+            ),
             Decision::Forward(permit) => {
                 passage.certified = permit
                     .route()
@@ -205,6 +235,10 @@ impl Proxy {
                 );
                 passage.watch(tenure, upload::patience(session, &permit, &snapshot));
                 Verdict::Forward
+            }
+            // The other proxy has it, and would serve something else in its place.
+            Decision::OwnPage if passage.forward_auth.is_some() => {
+                refuse(&Refusal::denied(Denial::NoRoute), passage)
             }
             Decision::OwnPage => Verdict::OwnPage(facts),
             Decision::Challenge(challenge) => Verdict::Answer(challenge::answer(
@@ -303,7 +337,7 @@ impl ProxyHttp for Proxy {
                     return Ok(true);
                 }
             },
-            Verdict::Answer(response) => response,
+            Verdict::Answer(response) => forward_auth::settle(response, passage),
         };
         answer::whole(session, passage, response).await?;
         Ok(true)
@@ -479,6 +513,9 @@ impl ProxyHttp for Proxy {
         self.core.metrics.responses.count(ResponseClass::of(status));
         let phases = &self.core.metrics.phases;
         phases.observe(Phase::Total, passage.began.elapsed());
+        if passage.forward_auth.is_some() {
+            self.core.metrics.forward_auth.count(passage.outcome);
+        }
         passage.record(&session.req_header().method, status).write();
     }
 

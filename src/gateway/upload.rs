@@ -91,7 +91,10 @@ pub fn stall_behind(error: &Error, lifeline: &Lifeline) -> Option<Box<Error>> {
 pub fn patience(session: &Session, permit: &Permit<'_>, snapshot: &Snapshot) -> Patience {
     let route = permit.route();
     let config = &snapshot.config;
-    let Some(upstream) = config.upstreams.get(route.upstream) else {
+    let Some(upstream) = route
+        .upstream
+        .and_then(|upstream| config.upstreams.get(upstream))
+    else {
         return Patience::default();
     };
     let silence = silence(config.deliveries.get(route.index), config);

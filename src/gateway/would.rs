@@ -112,7 +112,7 @@ fn difference(
 fn upstream<'c>(decision: &Decision<'_>, config: &'c Config) -> Option<&'c str> {
     match decision {
         Decision::Forward(permit) => {
-            let upstream = config.upstreams.get(permit.route().upstream)?;
+            let upstream = config.upstreams.get(permit.route().upstream?)?;
             Some(&upstream.name)
         }
         Decision::OwnPage | Decision::Challenge(_) | Decision::Deny(_) => None,

@@ -74,7 +74,7 @@ mod tests {
             access,
             allow: Allow::default(),
             tolerate: Ambiguities::default(),
-            upstream,
+            upstream: Some(upstream),
             index: 0,
             line: 0,
             certificates: Certificates::default(),

@@ -183,7 +183,7 @@ mod tests {
             access,
             allow: Allow::default(),
             tolerate: Ambiguities::default(),
-            upstream: 0,
+            upstream: Some(0),
             index,
             line,
             certificates: Certificates::default(),
@@ -252,6 +252,32 @@ mod tests {
              \x20 full                    → 403: not allowed\n\
              \x20 full, stepped up 1m ago → 403: not allowed\n"
         );
+    }
+
+    #[test]
+    fn a_person_reads_that_another_proxy_serves_a_route() {
+        let mut routes = routes().routes().to_vec();
+        routes[3].upstream = None;
+        let target = Target::parse(b"/x").unwrap();
+        let question = Question {
+            method: &Method::GET,
+            host: "app.example.com",
+            target: &target,
+            email: None,
+            groups: &[],
+            certificate: &[],
+        };
+        let explained = explain(&RouteTable::new(routes), &question, &KINDS[..1]);
+        assert_eq!(
+            explained.to_string(),
+            "GET app.example.com/x\n\
+             matched route 4 (line 60: /*), which needs nothing\n\
+             no app is behind it here: this is for a proxy that asks by forward-auth, and 404 to a visitor of the \
+             gateway itself\n\
+             \x20 no session → forwarded\n"
+        );
+        let json = serde_json::to_value(&explained).unwrap();
+        assert_eq!(json["route"]["forward_auth_only"], true);
     }
 
     #[test]

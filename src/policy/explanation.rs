@@ -72,6 +72,9 @@ pub struct RouteSummary {
     /// Whose client certificates it takes; empty where none is asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateName>,
+    /// Whether it is for forward-auth alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forward_auth_only: bool,
 }
 
 /// An access level, as in the file.
@@ -187,6 +190,7 @@ impl RouteSummary {
                 Certificates::NotAsked => Vec::new(),
                 Certificates::OneOf(names) => names.clone(),
             },
+            forward_auth_only: route.upstream.is_none(),
         }
     }
 
@@ -232,6 +236,13 @@ impl fmt::Display for Explanation {
         writeln!(f, "{} {}{}", self.method, self.host, self.target)?;
         if let Some(route) = &self.route {
             writeln!(f, "matched {route}, which needs {}", route.needs())?;
+            if route.forward_auth_only {
+                writeln!(
+                    f,
+                    "no app is behind it here: this is for a proxy that asks by forward-auth, and 404 to a visitor \
+                     of the gateway itself"
+                )?;
+            }
         }
         if let Some(closed) = self.closed {
             writeln!(f, "{closed}")?;

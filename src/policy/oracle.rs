@@ -50,7 +50,7 @@ fn rule(
             encoded_slash: tolerate.0,
             double_encoding: tolerate.1,
         },
-        upstream: 0,
+        upstream: Some(0),
         index: 0,
         line: 0,
         certificates: if machines_only {

@@ -101,7 +101,7 @@ mod tests {
                 access: Access::Full,
                 allow: Allow::default(),
                 tolerate: Ambiguities::default(),
-                upstream: 0,
+                upstream: Some(0),
                 index,
                 line: 10 + index,
                 certificates: Certificates::default(),

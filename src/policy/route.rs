@@ -20,6 +20,8 @@ pub struct RouteTable {
     routes: Vec<Route>,
     /// Whether a pattern differs from its folded form, so that a lower-case path may match it too.
     patterns_have_case: bool,
+    /// Whether any is for forward-auth alone.
+    has_routes_for_others: bool,
 }
 
 /// One rule.
@@ -37,8 +39,9 @@ pub struct Route {
     pub allow: Allow,
     /// Ambiguities that its upstream is known to read one way.
     pub tolerate: Ambiguities,
-    /// Index into [`crate::config::Config::upstreams`].
-    pub upstream: usize,
+    /// Index into [`crate::config::Config::upstreams`]; `None` for a route without an app behind the gateway, which
+    /// is for forward-auth alone.
+    pub upstream: Option<usize>,
     /// Its place in the file, from 0; index into [`crate::config::Config::deliveries`].
     pub index: usize,
     /// Line in the configuration file, for `check` and `explain`.
@@ -90,8 +93,14 @@ impl RouteTable {
     pub fn new(routes: Vec<Route>) -> Self {
         Self {
             patterns_have_case: routes.iter().any(|route| route.path.has_case()),
+            has_routes_for_others: routes.iter().any(|route| route.upstream.is_none()),
             routes,
         }
+    }
+
+    /// Whether any route is for forward-auth alone.
+    pub const fn has_routes_for_others(&self) -> bool {
+        self.has_routes_for_others
     }
 
     /// All routes, in order.
@@ -290,7 +299,7 @@ mod tests {
             access: Access::Full,
             allow: Allow::default(),
             tolerate: Ambiguities::default(),
-            upstream: 0,
+            upstream: Some(0),
             index: 0,
             line: 1,
             certificates: Certificates::default(),

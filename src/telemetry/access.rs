@@ -49,6 +49,8 @@ pub struct AccessRecord<'a> {
     pub shadow_route: Option<usize>,
     /// Where the candidate would have forwarded the request, if elsewhere.
     pub shadow_upstream: Option<&'a str>,
+    /// Whether another proxy asked about it, to serve it itself.
+    pub forward_auth: bool,
 }
 
 /// What was decided about a request.
@@ -118,6 +120,7 @@ impl AccessRecord<'_> {
             shadow = self.shadow.map(Outcome::name),
             shadow_route = self.shadow_route,
             shadow_upstream = self.shadow_upstream,
+            forward_auth = self.forward_auth.then_some(true),
         );
     }
 

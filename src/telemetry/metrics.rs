@@ -109,6 +109,8 @@ pub struct Metrics {
     pub store_durations: Durations<StoreAccess>,
     /// What becomes of requests that are kept until their sender has signed in.
     pub held_requests: Counts<HoldEvent>,
+    /// Questions of other proxies, by what was decided on the request that they have.
+    pub forward_auth: Counts<Outcome>,
 }
 
 /// What would have been decided.
@@ -256,6 +258,11 @@ impl Metrics {
                 &registry,
                 "gatehouse_held_requests_total",
                 "POSTs that met a challenge, by what became of them.",
+            )?,
+            forward_auth: Counts::register(
+                &registry,
+                "gatehouse_forward_auth_total",
+                "Questions of other proxies, by what was decided on the request that they have.",
             )?,
             registry,
         })

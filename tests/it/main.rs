@@ -11,6 +11,8 @@ mod crash;
 mod delivery;
 mod door;
 mod enrolment;
+mod forward_auth;
+mod forward_auth_peers;
 mod forwarding;
 mod grpc;
 mod handoff;

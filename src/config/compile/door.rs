@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use axum::http::HeaderValue;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::Surroundings;
+use super::{Surroundings, forward_auth};
 use crate::{
     config::{
         Door, DoorLimits, HeaderSize, RelyingParty,
@@ -44,6 +44,7 @@ pub(super) fn door(
         proxy_protocol: networks(&server.proxy_protocol, findings),
         limits: limits?,
         admin_listen: admin_listen?,
+        forward_auth: forward_auth::peer(file, findings),
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 
-use super::people;
+use super::{forward_auth, people};
 use crate::{
     config::{
         file::{self, AccessLevel, At, File, HttpMethod, List, Section, Tolerated},
@@ -93,7 +93,10 @@ fn route(
     let methods = methods(route.methods.as_ref(), findings);
     let access = access(section, findings);
     let allow = allow(route, findings);
-    let upstream = upstream_index(section, file, findings);
+    let upstream = match forward_auth::is_alone(section, file, findings) {
+        true => Some(None),
+        false => upstream_index(section, file, findings).map(Some),
+    };
     let certificates = client_certificates(route, file, findings);
     Some(Route {
         host: host.map_or(Some(None), |host| host.map(Some))?,
@@ -282,13 +285,16 @@ fn addresses(list: &List<String>, findings: &mut Findings<'_>) -> Option<Vec<Ema
     filled.then_some(addresses)
 }
 
+const OR_FORWARD_AUTH: &str =
+    "the name of an [[upstream]], or server.forward_auth where another proxy serves the route";
+
 fn upstream_index(
     section: &Section<file::Route>,
     file: &File,
     findings: &mut Findings<'_>,
 ) -> Option<usize> {
     let wanted = section.value.upstream.as_ref();
-    let wanted = findings.required(wanted, section, "upstream", "the name of an [[upstream]]")?;
+    let wanted = findings.required(wanted, section, "upstream", OR_FORWARD_AUTH)?;
     let names: Vec<Option<&str>> = file
         .upstream
         .iter()

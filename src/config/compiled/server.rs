@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::http::HeaderValue;
 
+pub use crate::config::file::ForwardAuthPeer;
 use crate::{network::Networks, secret::ServerSecret};
 
 /// A certificate chain and its key, PEM files.
@@ -41,6 +42,8 @@ pub struct Door {
     pub limits: DoorLimits,
     /// Where those listen to who watch over the gateway.
     pub admin_listen: Option<SocketAddr>,
+    /// The kind of trusted proxy that may ask about requests; `None` for none.
+    pub forward_auth: Option<ForwardAuthPeer>,
 }
 
 /// What clients are held to; the reference of `[server.limits]` says more of each.

@@ -8,7 +8,6 @@ use super::{At, Authorization, List, Period, RequestHeaders, ResponseHeaders, Se
 /// What each request needs and where it goes, one table each.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["upstream"]))]
 pub struct Route {
     /// Which host: a name, or `*.` and a name for exactly one label before it. Without it: every host.
     #[schemars(example = &"app.example.com")]
@@ -27,7 +26,8 @@ pub struct Route {
     pub max_age: Option<At<Period>>,
     /// Narrows the route to whoever is in at least one of the lists; others get 403. Not for public routes.
     pub allow: Option<Section<Allow>>,
-    /// Which `[[upstream]]` gets the request.
+    /// Which `[[upstream]]` gets the request. Without it the route is for `server.forward_auth` alone: another proxy
+    /// serves its requests, and to the gateway's own visitors there is nothing (404).
     #[schemars(example = &"app")]
     pub upstream: Option<At<String>>,
     /// Targets that could be read in two ways and are refused with 400 unless named here, because this

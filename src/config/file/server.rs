@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{At, Cidr, Lasting, List, Listen, Number, Period, SecretText, Section, Size, Table};
 
@@ -79,6 +79,36 @@ pub struct Server {
     /// one, printed on start. Without it nothing listens.
     #[schemars(example = &"127.0.0.1:9901")]
     pub admin_listen: Option<At<Listen>>,
+    /// Which kind of proxy, one of the `trusted_proxies`, may ask at `/.gatehouse/auth` whether a request that it
+    /// has may pass, to serve it itself: `nginx` (`auth_request`), `caddy` (`forward_auth`), `traefik` (ForwardAuth),
+    /// `envoy` (HTTP `ext_authz`) or `haproxy` (by `gatehouse.lua`). It says in which headers the original request is
+    /// told, which the proxy must set itself, and how answers are worded; `config/deploy` has an example for each.
+    /// What is missing, malformed, given twice or contradicted by another such header is refused. The proxy must
+    /// keep visitors away from the path: what it is answered is for apps, and may be what they are signed in to
+    /// with. It holds what is open (WebSockets, downloads), so that nothing of that is cut when a session ends, and
+    /// certificates of clients are shown to it, so that routes with `client_certificates` let nobody pass by it. By
+    /// default nobody may ask.
+    #[schemars(example = &"nginx")]
+    pub forward_auth: Option<At<ForwardAuthPeer>>,
+}
+
+/// A proxy that asks about requests and serves them itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ForwardAuthPeer {
+    /// nginx with `auth_request`: `X-Original-Method` and `X-Original-URL`, or `X-Original-URI` with
+    /// `X-Forwarded-Host` and `X-Forwarded-Proto`. It gets 200, 401 or 403.
+    Nginx,
+    /// Caddy with `forward_auth`: `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`. It passes other answers than
+    /// 200 on to the visitor.
+    Caddy,
+    /// Traefik with `ForwardAuth`: the same headers. Redirects name the visitor's host.
+    Traefik,
+    /// Envoy with `ext_authz` over HTTP and `path_prefix: /.gatehouse/auth`: method, host and the rest of the path
+    /// are the visitor's.
+    Envoy,
+    /// HAProxy with `gatehouse.lua`: headers as nginx, answers as Caddy.
+    Haproxy,
 }
 
 /// What clients are held to. The defaults leave browsers, apps and mirrors alone, and bound what strangers
@@ -174,6 +204,7 @@ impl Default for Server {
             proxy_protocol: At::default(),
             limits: Table::default(),
             admin_listen: None,
+            forward_auth: None,
         }
     }
 }

@@ -24,7 +24,7 @@ fn route(path: &str, access: Access) -> Route {
         access,
         allow: Allow::default(),
         tolerate: Ambiguities::default(),
-        upstream: 0,
+        upstream: Some(0),
         index: 0,
         line: 0,
         certificates: Certificates::default(),
@@ -101,7 +101,7 @@ fn decided_with(
     (session, certificate): (Option<Session<'_>>, &[CertificateName]),
 ) -> Short {
     for (index, route) in routes.iter_mut().enumerate() {
-        route.upstream = index;
+        route.upstream = Some(index);
     }
     let table = RouteTable::new(routes);
     let target = Target::parse(path.as_bytes()).unwrap();
@@ -114,7 +114,7 @@ fn decided_with(
         certificate,
     };
     match decide(&table, &request) {
-        Decision::Forward(permit) => Forward(permit.route().upstream),
+        Decision::Forward(permit) => Forward(permit.route().upstream.unwrap()),
         Decision::OwnPage => Own,
         Decision::Challenge(challenge) => Ask(challenge),
         Decision::Deny(denial) => Deny(denial),

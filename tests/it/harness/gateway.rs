@@ -12,7 +12,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatehouse::{clock::Clock, gateway::Listeners, server::Gatehouse};
+use gatehouse::{clock::Clock, gateway::Listeners, server::Gatehouse, telemetry::access};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -59,6 +59,7 @@ pub struct Setup {
     redirect: bool,
     admin: bool,
     folder: TempDir,
+    front: Option<SocketAddr>,
 }
 
 /// The host where people sign in for all others, in gateways that have such a host.
@@ -97,6 +98,7 @@ impl Gateway {
             redirect: false,
             admin: false,
             folder: tempfile::tempdir().unwrap(),
+            front: None,
         }
     }
 
@@ -216,6 +218,12 @@ impl Gateway {
         up.map(|server| server.name().to_owned()).collect()
     }
 
+    /// How many questions of other proxies were decided so.
+    pub fn forward_auth_decisions(&self, outcome: access::Outcome) -> u64 {
+        let core = self.running.as_ref().expect("it runs").core();
+        core.metrics.forward_auth.of(outcome)
+    }
+
     /// Puts the gateway's clock forward.
     pub fn after(&self, minutes: u64) {
         self.clock.advance(Duration::from_secs(60 * minutes));
@@ -292,6 +300,14 @@ impl Setup {
         self
     }
 
+    /// Serves nothing by itself: a proxy of this kind asks by forward-auth, and people reach it at `front`.
+    pub fn asked_by(mut self, peer: &str, front: SocketAddr) -> Self {
+        self.front = Some(front);
+        self.with_server(&format!(
+            "trusted_proxies = ['127.0.0.1']\nforward_auth = '{peer}'"
+        ))
+    }
+
     /// Leads from plain HTTP to HTTPS on a second listener.
     pub fn with_redirect(mut self) -> Self {
         self.redirect = true;
@@ -334,7 +350,8 @@ impl Setup {
         } else {
             AUTH_HOST
         };
-        let origin = format!("{scheme}://{host}:{}", address.port());
+        let reached = self.front.unwrap_or(address);
+        let origin = format!("{scheme}://{host}:{}", reached.port());
         let certificates = (self.tls && self.pairs.is_empty())
             .then(|| Certificates::in_folder(self.folder.path()));
         let config = self.folder.path().join("gatehouse.toml");
@@ -402,13 +419,19 @@ impl Setup {
             self.servers.clone()
         };
         let servers: Vec<_> = servers.iter().map(|server| format!("'{server}'")).collect();
-        write!(
-            file,
-            "[[upstream]]\nname = 'app'\nservers = [{}]\n{}",
-            servers.join(", "),
-            self.upstream
-        )
-        .unwrap();
+        let upstream = match self.front {
+            Some(_) => "",
+            None => "upstream = 'app'\n",
+        };
+        if self.front.is_none() {
+            write!(
+                file,
+                "[[upstream]]\nname = 'app'\nservers = [{}]\n{}",
+                servers.join(", "),
+                self.upstream
+            )
+            .unwrap();
+        }
         let mut usual = ROUTES.map(str::to_owned).to_vec();
         if !self.hosts.is_empty() {
             let on_host = |host: &&str| ROUTES.map(|route| format!("host = '{host}'\n{route}"));
@@ -419,7 +442,7 @@ impl Setup {
         } else {
             &self.routes
         } {
-            write!(file, "[[route]]\n{route}\nupstream = 'app'\n").unwrap();
+            write!(file, "[[route]]\n{route}\n{upstream}").unwrap();
         }
         file
     }

@@ -20,6 +20,7 @@ pub mod hostile;
 pub mod live;
 pub mod mailbox;
 pub mod nginx;
+pub mod outer_proxy;
 pub mod page;
 pub mod person;
 pub mod process;

@@ -68,7 +68,8 @@ impl Person {
             .timeout(Duration::from_secs(30))
             .resolve(host, gateway.address)
             .http1_only();
-        Self::with(client, format!("http://{host}:{}", gateway.address.port()))
+        let port = gateway.origin.rsplit(':').next().unwrap_or_default();
+        Self::with(client, format!("http://{host}:{port}"))
     }
 
     fn with(client: ClientBuilder, origin: String) -> Self {

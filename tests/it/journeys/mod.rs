@@ -4,6 +4,7 @@ mod accessibility;
 mod administration;
 mod backup_codes;
 mod email;
+mod forward_auth;
 mod hosts;
 mod legacy;
 mod loss;
