@@ -2,6 +2,7 @@
 
 mod address;
 mod administration;
+mod alerts;
 mod assertion;
 mod backup_codes;
 mod balancing;
@@ -29,12 +30,14 @@ mod limits;
 mod live;
 mod mail_delivery;
 mod manual;
+mod metrics;
 mod monitoring;
 mod not_me;
 mod own_pages;
 mod pairing;
 mod passkey;
 mod protocols;
+mod readiness;
 mod readings;
 mod real_programs;
 mod records;

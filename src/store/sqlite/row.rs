@@ -283,7 +283,10 @@ impl Record for WrittenAt {
         let seconds: f64 = row.try_get("written_at")?;
         let since = Duration::try_from_secs_f64(seconds)
             .map_err(|error| sqlx::Error::Decode(error.into()))?;
-        Ok(Self(UNIX_EPOCH + since))
+        let moment = UNIX_EPOCH.checked_add(since);
+        moment
+            .map(Self)
+            .ok_or_else(|| sqlx::Error::Decode("a moment beyond all time".into()))
     }
 }
 

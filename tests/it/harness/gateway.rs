@@ -12,7 +12,9 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatehouse::{clock::Clock, gateway::Listeners, server::Gatehouse, telemetry::access};
+use gatehouse::{
+    clock::Clock, condition::Condition, gateway::Listeners, server::Gatehouse, telemetry::access,
+};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -222,6 +224,11 @@ impl Gateway {
     pub fn forward_auth_decisions(&self, outcome: access::Outcome) -> u64 {
         let core = self.running.as_ref().expect("it runs").core();
         core.metrics.forward_auth.of(outcome)
+    }
+
+    /// What is wrong with it although it serves.
+    pub fn condition(&self) -> &Condition {
+        &self.running.as_ref().expect("it runs").core().condition
     }
 
     /// Puts the gateway's clock forward.

@@ -3,9 +3,17 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::{
+    gateway::{Gateway, Setup},
     raw,
     waiting::{SOON, within},
 };
+
+/// A gateway that is watched, and where.
+pub async fn watched(setup: Setup) -> (Gateway, SocketAddr) {
+    let gateway = setup.with_admin().await;
+    let admin = gateway.admin.unwrap();
+    (gateway, admin)
+}
 
 /// One scrape of `/metrics`.
 pub struct Scrape {
