@@ -54,6 +54,11 @@ impl Part {
         self.0.store(Some(Arc::new(Trouble { problem, since })));
     }
 
+    /// The same, of an error with its causes.
+    pub fn note_failure(&self, error: &dyn std::error::Error, now: Timestamp) {
+        self.note_trouble(in_one_line(error), now);
+    }
+
     /// It is in use. Says whether it was in trouble before.
     pub fn note_well(&self) -> bool {
         self.0.swap(None).is_some()
@@ -63,6 +68,20 @@ impl Part {
     pub fn trouble(&self) -> Option<Arc<Trouble>> {
         self.0.load_full()
     }
+}
+
+/// An error and its causes, those left out that the one before names already.
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string().replace('\n', "; ");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    line
 }
 
 #[cfg(test)]

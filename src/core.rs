@@ -12,6 +12,7 @@ use crate::{
     config::{Config, SecretSource, StoreLocation},
     limit::Limits,
     mail::Outbox,
+    reload::Reloads,
     relying_party::RelyingParty,
     secret::ServerSecret,
     session::{Sessions, SessionsError},
@@ -42,6 +43,8 @@ pub struct Core {
     pub condition: Arc<Condition>,
     /// The candidate that is tried out beside the configuration in force.
     pub shadow: Shadow,
+    /// New configurations while it runs.
+    pub reloads: Reloads,
     snapshot: ArcSwap<Snapshot>,
 }
 
@@ -105,6 +108,7 @@ impl Core {
             limits: Limits::counted_in(Arc::clone(&metrics)),
             metrics,
             condition: Arc::default(),
+            reloads: Reloads::default(),
             store,
             clock,
             secret,
@@ -115,6 +119,11 @@ impl Core {
     /// The configuration in force. Take it once per request.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Another one is in force from now on.
+    pub(crate) fn swap(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
     }
 }
 

@@ -90,6 +90,14 @@ impl Eq for Digest {}
 #[derive(Clone)]
 pub struct ServerSecret(Zeroizing<Vec<u8>>);
 
+impl PartialEq for ServerSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for ServerSecret {}
+
 impl ServerSecret {
     /// The least length accepted, in bytes: as long as the keys that are derived from it.
     pub const MIN_BYTES: usize = 32;

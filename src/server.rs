@@ -1,4 +1,4 @@
-//! Builds everything and keeps it running: start, background work, stop.
+//! Builds everything and keeps it running: start, background work, and the end.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -17,14 +17,16 @@ use tokio::{
 use crate::{
     account, admin,
     clock::Clock,
-    config::Config,
+    config::{Config, Files},
     core::{Core, OpenError},
     gateway::{Gateway, GatewayError, Listeners},
     held,
-    mail::{self, Worker},
-    shadow::{Summary, TELL_EVERY},
+    mail::{self, MailRoom},
     monitoring::Monitoring,
+    reload::watch::Watch,
+    shadow::{Summary, TELL_EVERY},
     sign_in,
+    sockets::Sockets,
     web::{asset_server, error::Refusal, jwks, respond},
 };
 
@@ -38,6 +40,9 @@ pub struct Gatehouse {
     background: JoinSet<()>,
     admin_addresses: Vec<SocketAddr>,
     monitoring: Monitoring,
+    /// Those that are looked after, once they are known.
+    files: watch::Sender<Option<Files>>,
+    sockets: Sockets,
 }
 
 /// Why it did not start. Nothing is left running.
@@ -72,21 +77,44 @@ const TIDY_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How long ended sessions and spent proofs stay before they are forgotten.
 const KEEP_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long requests in flight may take to end when the server stops.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 impl Gatehouse {
     /// Starts on the configured addresses.
     ///
     /// # Errors
     /// When anything it needs cannot be had.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let listeners = Listeners {
-            serving: bind(&config.listen)?,
-            redirecting: bind(&config.door.redirect_listen)?,
-            admin: bind(config.door.admin_listen.as_slice())?,
+        Self::start_with(config, clock, Sockets::default()).await
+    }
+
+    /// The same, on sockets that are there already where there are any.
+    ///
+    /// # Errors
+    /// When anything it needs cannot be had.
+    pub async fn start_with(
+        config: Config,
+        clock: Clock,
+        mut sockets: Sockets,
+    ) -> Result<Self, StartError> {
+        let mut listen = |key, addresses: &[SocketAddr]| {
+            let listen = |address: &SocketAddr| {
+                sockets
+                    .listen(key, *address)
+                    .map_err(|source| StartError::Listen {
+                        address: *address,
+                        source,
+                    })
+            };
+            addresses.iter().map(listen).collect::<Result<Vec<_>, _>>()
         };
-        Self::start_on(config, clock, listeners).await
+        let listeners = Listeners {
+            serving: listen("server.listen", &config.listen)?,
+            redirecting: listen("server.redirect_listen", &config.door.redirect_listen)?,
+            admin: listen("server.admin_listen", config.door.admin_listen.as_slice())?,
+        };
+        sockets.close_others();
+        let mut running = Self::start_on(config, clock, listeners).await?;
+        running.sockets = sockets;
+        Ok(running)
     }
 
     /// Starts on listeners that are bound already.
@@ -115,16 +143,11 @@ impl Gatehouse {
         let mut background = JoinSet::new();
         background.spawn(follow(Arc::clone(&core), stopped.clone()));
         background.spawn(tidy(Arc::clone(&core), stopped.clone()));
-        if let Some(transport) = transport {
-            let worker = Worker::new(
-                core.outbox.clone(),
-                Arc::clone(&core.store),
-                transport,
-                core.clock.clone(),
-            )
-            .counted_in(Arc::clone(&core.metrics));
-            background.spawn(worker.run(stopped));
-        }
+        let mut mail = MailRoom::new(stopped.clone());
+        mail.change(&core, transport);
+        let (files, of_config) = watch::channel(None);
+        let reloading = Watch::new(Arc::clone(&core), gateway.terms(), mail);
+        background.spawn(reloading.run(of_config, stopped));
         Ok(Self {
             core,
             gateway,
@@ -134,6 +157,8 @@ impl Gatehouse {
             background,
             admin_addresses,
             monitoring,
+            files,
+            sockets: Sockets::default(),
         })
     }
 
@@ -146,6 +171,11 @@ impl Gatehouse {
             .reload(&self.core.condition, self.core.clock.now());
         let (core, stopped) = (Arc::clone(&self.core), self.stopping.subscribe());
         self.background.spawn(tell_of_differences(core, stopped));
+    }
+
+    /// Looks after the files of its configuration from now on: what changes is taken up.
+    pub fn look_after(&self, files: Files) {
+        self.files.send_replace(Some(files));
     }
 
     /// Where it listens.
@@ -168,13 +198,62 @@ impl Gatehouse {
         &self.core
     }
 
-    /// Stops accepting, lets requests and background work in flight end, and returns when they have.
-    pub async fn stop(mut self) {
+    /// Its listening sockets, for a successor.
+    pub const fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    /// Stops accepting, lets what is open and background work end, and returns when they have.
+    pub async fn stop(self) {
+        self.end_succeeded(std::future::pending()).await;
+    }
+
+    /// The same, after the delay of the configuration; at once when `hurried` is over.
+    pub async fn end(self, hurried: impl Future<Output = ()>) {
         self.core.condition.note_stopping();
-        self.gateway.stop(PATIENCE).await;
+        let delay = self.core.snapshot().config.door.drain.delay;
+        let mut hurried = std::pin::pin!(hurried);
+        tracing::info!(
+            delay_s = delay.as_secs(),
+            "stopping: no new connections after the delay, what is open may end"
+        );
+        let is_hurried = tokio::select! {
+            biased;
+            () = &mut hurried => true,
+            () = tokio::time::sleep(delay) => false,
+        };
+        self.drain(async {
+            if !is_hurried {
+                hurried.await;
+            }
+        })
+        .await;
+    }
+
+    /// The same without a delay: somebody else accepts already.
+    pub async fn end_succeeded(self, hurried: impl Future<Output = ()>) {
+        self.core.condition.note_stopping();
+        self.drain(hurried).await;
+    }
+
+    async fn drain(mut self, hurried: impl Future<Output = ()>) {
+        let mut hurried = std::pin::pin!(hurried);
+        // With these left, the system would go on taking connections that nobody accepts.
+        drop(self.sockets);
+        let patience = self.core.snapshot().config.door.drain.patience;
+        let mut is_hurried = false;
+        let noted = async {
+            hurried.as_mut().await;
+            is_hurried = true;
+        };
+        self.gateway.stop(patience, noted).await;
         // An error says that no background work is left to tell.
         let _ = self.stopping.send(true);
-        while self.background.join_next().await.is_some() {}
+        let finished = async { while self.background.join_next().await.is_some() {} };
+        tokio::select! {
+            () = finished => {}
+            () = hurried, if !is_hurried => {}
+        }
         // Until here it has told those who watch that it is stopping.
         drop(self.monitoring);
     }
@@ -182,19 +261,8 @@ impl Gatehouse {
     /// Runs until the process is told to end, then stops.
     pub async fn run_until_signalled(self) {
         signalled().await;
-        tracing::info!("stopping: no new connections, requests in flight may end");
-        self.stop().await;
+        self.end(std::future::pending()).await;
     }
-}
-
-fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let bind = |address: &SocketAddr| {
-        TcpListener::bind(address).map_err(|source| StartError::Listen {
-            address: *address,
-            source,
-        })
-    };
-    addresses.iter().map(bind).collect()
 }
 
 fn bound(listeners: &[TcpListener]) -> Vec<SocketAddr> {

@@ -24,10 +24,21 @@ pub struct Snapshot {
 impl Snapshot {
     /// Builds the rest around a configuration.
     pub fn new(config: Config, relying_party: RelyingParty) -> Self {
+        let pools = Pools::new(&config.upstreams);
+        Self::with(config, relying_party, pools)
+    }
+
+    /// The same, in the place of an older one: what is known of servers stays known.
+    pub fn succeeding(old: &Self, config: Config, relying_party: RelyingParty) -> Self {
+        let pools = Pools::succeeding(&old.pools, &config.upstreams);
+        Self::with(config, relying_party, pools)
+    }
+
+    fn with(config: Config, relying_party: RelyingParty, pools: Pools) -> Self {
         Self {
             form_targets: form_targets(&config),
             assets: Assets::new(&config.branding),
-            pools: Pools::new(&config.upstreams),
+            pools,
             since: SystemTime::now(),
             relying_party,
             config,

@@ -7,6 +7,7 @@ mod help;
 mod key;
 mod manual;
 mod recovery;
+mod serve;
 mod session;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -20,7 +21,7 @@ use crate::{
     config,
     core::{Core, OpenError},
     demo,
-    server::{Gatehouse, StartError},
+    server::StartError,
     telemetry::{LogFormat, SERVE_FILTER, start_logging},
 };
 
@@ -129,6 +130,8 @@ enum Failure {
         #[source]
         source: std::io::Error,
     },
+    #[error("the sockets of the process before this one cannot be taken over")]
+    Handover(#[source] std::io::Error),
 }
 
 /// What a command prints: for people, and for programs.
@@ -156,7 +159,8 @@ pub fn main() -> ExitCode {
                 | Failure::Admin(_)
                 | Failure::Demo(_)
                 | Failure::Runtime(_)
-                | Failure::Manual { .. } => ExitCode::FAILURE,
+                | Failure::Manual { .. }
+                | Failure::Handover(_) => ExitCode::FAILURE,
             }
         }
     }
@@ -175,8 +179,10 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
                 Log::Json => LogFormat::Json,
             };
             start_logging(format, SERVE_FILTER);
-            let config = load(&cli.common)?;
-            runtime()?.block_on(serve(config, shadow.as_ref()))?;
+            let (loaded, files) = config::read(&cli.common.config);
+            let config = usable(loaded)?;
+            let origin = serve::Origin::of_this_process().map_err(Failure::Handover)?;
+            runtime()?.block_on(serve::run(config, files, shadow.as_ref(), origin))?;
             Ok(None)
         }
         Command::Check => check::check(&cli.common).map(Some),
@@ -196,25 +202,6 @@ fn run(cli: &Cli) -> Result<Option<Report>, Failure> {
     }
 }
 
-async fn serve(config: config::Config, shadow: Option<&PathBuf>) -> Result<(), Failure> {
-    let mut gatehouse = Gatehouse::start(config, Clock::system()).await?;
-    if let Some(candidate) = shadow {
-        gatehouse.try_out(candidate.clone());
-    }
-    for address in gatehouse.addresses() {
-        // On standard output, so that a script can read the port that `:0` picked.
-        println!("listening on {address}");
-    }
-    for address in gatehouse.redirect_addresses() {
-        println!("leading to HTTPS on {address}");
-    }
-    for address in gatehouse.admin_addresses() {
-        println!("admin on {address}");
-    }
-    gatehouse.run_until_signalled().await;
-    Ok(())
-}
-
 /// Runs a command on the store, beside a server that may be running.
 fn beside(
     common: &Common,
@@ -231,7 +218,11 @@ fn beside(
 }
 
 fn load(common: &Common) -> Result<config::Config, Failure> {
-    match config::load(&common.config) {
+    usable(config::load(&common.config))
+}
+
+fn usable(loaded: Result<config::Loaded, config::Problems>) -> Result<config::Config, Failure> {
+    match loaded {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");

@@ -19,12 +19,16 @@ mod server;
 mod site;
 mod upstreams;
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Config,
     compiled::StoreLocation,
     file::{File, StoreUrl},
+    files::Files,
     findings::Findings,
 };
 
@@ -35,17 +39,32 @@ struct Surroundings<'a> {
     folder: &'a Path,
     /// The environment.
     variable: &'a dyn Fn(&str) -> Option<String>,
+    /// What is read is noted here.
+    files: &'a RefCell<Files>,
+}
+
+impl Surroundings<'_> {
+    /// A file that is about to be read.
+    fn file(&self, path: impl AsRef<Path>) -> PathBuf {
+        let file = self.folder.join(path);
+        self.files.borrow_mut().note(&file);
+        file
+    }
 }
 
 /// `None` only after an error was noted.
 pub(super) fn compile(
     file: &File,
     path: &Path,
-    variable: &dyn Fn(&str) -> Option<String>,
+    (variable, files): (&dyn Fn(&str) -> Option<String>, &RefCell<Files>),
     findings: &mut Findings<'_>,
 ) -> Option<Config> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let around = Surroundings { folder, variable };
+    let around = Surroundings {
+        folder,
+        variable,
+        files,
+    };
     let store = store_path(file, folder);
     let listen = server::listen(&file.server, findings);
     let tls = server::tls(&file.server, around, findings);

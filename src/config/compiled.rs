@@ -14,7 +14,7 @@ pub use self::{
     hold::HoldLimits,
     identity::{Identity, IdentityPreset},
     relying_party::{Origin, RelyingParty},
-    server::{Door, DoorLimits, ForwardAuthPeer, HeaderSize, SecretSource, TlsFiles},
+    server::{Door, DoorLimits, Drain, ForwardAuthPeer, HeaderSize, SecretSource, TlsFiles},
     upstream::{
         Balance, ClientCertificate, Ejection, HealthCheck, MAX_SERVERS, Question, Server,
         ServerPlace, Upstream, UpstreamProtocol, UpstreamTls,

@@ -3,7 +3,7 @@
 //! Serde stops at the first value that does not fit. So the file is read into a tree that knows its
 //! places; what does not fit is noted and taken out of the tree, until the rest fits.
 
-use std::{ops::Range, path::Path};
+use std::{cell::RefCell, ops::Range, path::Path};
 
 use serde::Deserialize;
 use toml::{
@@ -15,6 +15,7 @@ use super::{
     Config,
     compile::compile,
     file::File,
+    files::Files,
     findings::{Finding, Findings, may_be_secret, without_indices},
     problem::{Problem, Problems, Severity},
     source::Source,
@@ -38,8 +39,17 @@ const NOT_YET: [&str; 1] = ["methods.password"];
 /// # Errors
 /// Every problem in it.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    parse(&text, path, &|name| std::env::var(name).ok())
+    read(path).0
+}
+
+/// The same, and the files that were read for it, also in vain.
+pub fn read(path: &Path) -> (Result<Loaded, Problems>, Files) {
+    let files = RefCell::new(Files::beginning_with(path));
+    let loaded = match std::fs::read_to_string(path) {
+        Ok(text) => parse_noting(&text, path, &|name| std::env::var(name).ok(), &files),
+        Err(error) => Err(unreadable(path, &error)),
+    };
+    (loaded, files.into_inner())
 }
 
 /// Compiles `text` as if it had been read from `path`; `variable` answers for the environment.
@@ -50,6 +60,15 @@ pub fn parse(
     text: &str,
     path: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Problems> {
+    parse_noting(text, path, variable, &RefCell::default())
+}
+
+fn parse_noting(
+    text: &str,
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    files: &RefCell<Files>,
 ) -> Result<Loaded, Problems> {
     let (tree, syntax) = DeTable::parse_recoverable(text);
     let source = Source::new(path, text, tree.get_ref());
@@ -62,7 +81,7 @@ pub fn parse(
     // What a broken line would have held is unknown, and so is whether it is missing.
     let config = file
         .filter(|_| syntax.is_empty())
-        .and_then(|file| compile(&file, path, variable, &mut findings));
+        .and_then(|file| compile(&file, path, (variable, files), &mut findings));
     match config {
         Some(config) if !findings.has_errors() => Ok(Loaded {
             config,

@@ -7,6 +7,7 @@ mod at;
 mod compile;
 mod compiled;
 pub mod file;
+mod files;
 mod findings;
 mod load;
 mod mail_url;
@@ -18,6 +19,7 @@ mod table;
 mod value;
 
 pub use compiled::*;
-pub use load::{Loaded, load, parse};
+pub use files::Files;
+pub use load::{Loaded, load, parse, read};
 pub use problem::{Problem, Problems, Severity};
 pub use value::Period;

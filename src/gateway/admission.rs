@@ -24,7 +24,7 @@ use crate::{
 pub struct Admission {
     connections: Arc<Counter>,
     requests: Arc<Counter>,
-    per_network: usize,
+    per_network: AtomicUsize,
     /// Locked once per connection, never per request.
     networks: Arc<Mutex<HashMap<Network, usize>>>,
     refused: Sparingly,
@@ -34,7 +34,7 @@ pub struct Admission {
 /// A number with an upper bound.
 struct Counter {
     now: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
     shown: IntGauge,
 }
 
@@ -52,6 +52,7 @@ impl Admission {
     pub fn new(limits: &DoorLimits, metrics: Arc<Metrics>) -> Self {
         let counter = |most, shown: &IntGauge| {
             let now = AtomicUsize::new(0);
+            let most = AtomicUsize::new(most);
             let shown = shown.clone();
             Arc::new(Counter { now, most, shown })
         };
@@ -59,9 +60,20 @@ impl Admission {
             connections: counter(limits.connections, &metrics.connections),
             requests: counter(limits.in_flight, &metrics.requests_in_flight),
             metrics,
-            per_network: limits.connections_per_network,
+            per_network: limits.connections_per_network.into(),
             networks: Arc::default(),
             refused: Sparingly::default(),
+        }
+    }
+
+    /// Other limits hold from now on. Who is in stays in.
+    pub fn change(&self, limits: &DoorLimits) {
+        for (limit, most) in [
+            (&self.connections.most, limits.connections),
+            (&self.requests.most, limits.in_flight),
+            (&self.per_network, limits.connections_per_network),
+        ] {
+            limit.store(most, Ordering::Relaxed);
         }
     }
 
@@ -83,7 +95,7 @@ impl Admission {
         // A count is whole whatever happened to the thread that held it.
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         let count = networks.entry(network).or_insert(0);
-        if *count >= self.per_network {
+        if *count >= self.per_network.load(Ordering::Relaxed) {
             drop(networks);
             self.metrics
                 .refused_connections
@@ -124,7 +136,7 @@ impl Counter {
         let before = counter.now.fetch_add(1, Ordering::Relaxed);
         counter.shown.inc();
         let place = Place(counter.clone());
-        (before < counter.most).then_some(place)
+        (before < counter.most.load(Ordering::Relaxed)).then_some(place)
     }
 }
 

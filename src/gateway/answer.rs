@@ -7,7 +7,7 @@ use pingora::{http::ResponseHeader, proxy::Session};
 
 use super::{
     event_stream, lifeline::Patience, own_pages, passage::Passage, response, strict_transport,
-    tenure::Tenure,
+    tenure::Standing,
 };
 
 /// Writes an answer, whole.
@@ -53,13 +53,12 @@ pub async fn events(
     passage: &Passage,
     response: Response<Body>,
 ) -> pingora::Result<()> {
-    let visit = passage.visit.as_ref();
-    let tenure = visit.map(|visit| Tenure::of_own_page(&passage.snapshot, visit));
-    passage.watch(tenure, Patience::default());
+    let standing = Standing::of_own_page(passage.visit.as_ref());
+    passage.watch(standing, Patience::default());
     own_pages::discard_body(session).await;
     let (parts, events) = response.into_parts();
     let mut head = ResponseHeader::from(parts);
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
     strict_transport::say(&mut head, passage)?;
-    event_stream::write(session, head, events).await
+    event_stream::write(session, head, events, &passage.lifeline).await
 }

@@ -29,8 +29,11 @@ use tokio::sync::{mpsc, watch};
 use super::{
     admission::{Admission, NetworkPlace},
     arrival::{Arrival, Entrance},
-    deadline, http2,
-    lifeline::Lifeline,
+    deadline,
+    drain::{Stage, Stages},
+    farewell::{self, Reason, Wire},
+    http2,
+    lifeline::{Bond, Lifeline},
     meter::Metered,
     proxy::Proxy,
     proxy_header,
@@ -62,8 +65,8 @@ pub struct House {
     pub proxy: Arc<HttpProxy<Proxy>>,
     /// How many are in.
     pub admission: Arc<Admission>,
-    /// Turns true when patience with what is still open has run out.
-    pub cut: watch::Receiver<bool>,
+    /// How far the end has come.
+    pub stages: Stages,
     /// Dropped with the last connection.
     pub _open: mpsc::Sender<Infallible>,
     /// Says of connections without their PROXY header.
@@ -100,29 +103,36 @@ impl ServerApp for Door {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
-        shutdown: &ShutdownWatch,
+        _shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let _place = self.house.admission.connection()?;
         let config = self.house.core.snapshot();
         let door = &config.config.door;
-        let mut cut = self.house.cut.clone();
+        let stages = &self.house.stages;
         let entered = tokio::select! {
             biased;
             entered = self.enter(stream, door) => entered?,
-            () = stopped(shutdown.clone()) => return None,
-            _ = cut.wait_for(|cut| *cut) => return None,
+            () = stages.reached(Stage::Closing) => return None,
         };
         let (end, ending) = watch::channel(false);
         let connection = Arc::new(Connection {
             house: self.house.clone(),
             arrival: Arc::new(entered.arrival),
             limits: door.limits,
+            options: options(&door.limits),
+            wire: Arc::default(),
             deadline: Arc::new(HeaderDeadline::new(door.limits.header_timeout)),
             requests: AtomicU32::new(0),
             end,
         });
         let deadline = connection.deadline.clone();
-        let (stream, enough) = Metered::new(entered.stream, deadline, door.limits.header.bytes);
+        let wire = connection.wire.clone();
+        let (stream, enough, left) = Metered::new(
+            entered.stream,
+            deadline,
+            door.limits.header.bytes,
+            wire.clone(),
+        );
         // A connection may live long; it should not keep a configuration that was replaced.
         drop(config);
         tokio::select! {
@@ -136,15 +146,11 @@ impl ServerApp for Door {
                 self.house.count_refused(RefusedConnection::Flood);
                 tracing::debug!("a connection sent more than a client has to");
             }
-            () = connection.ended_while_silent(shutdown.clone()) => {}
-            _ = cut.wait_for(|cut| *cut) => {}
+            () = connection.ended_while_silent() => {}
+            () = stages.reached(Stage::Over) => wire.note_cut(Reason::GoingAway),
         }
+        farewell::say(&left).await;
         None
-    }
-
-    /// The listeners are closed: connections that wait for a next request end.
-    async fn cleanup(&self) {
-        self.house.proxy.http_cleanup().await;
     }
 }
 
@@ -231,18 +237,14 @@ fn other_end(stream: &l4::stream::Stream) -> Option<IpAddr> {
     Some(address.ip().to_canonical())
 }
 
-async fn stopped(mut shutdown: ShutdownWatch) {
-    // An error says that nothing will stop the gateway any more.
-    if shutdown.wait_for(|stopping| *stopping).await.is_err() {
-        std::future::pending().await
-    }
-}
-
 /// One connection. HTTP/2 hands its streams to tasks of their own, which hold it too.
 struct Connection {
     house: House,
     arrival: Arc<Arrival>,
     limits: DoorLimits,
+    /// By the limits it came in under.
+    options: HttpServerOptions,
+    wire: Arc<Wire>,
     deadline: Arc<HeaderDeadline>,
     /// Begun on HTTP/2, where the library counts none.
     requests: AtomicU32,
@@ -251,11 +253,14 @@ struct Connection {
 }
 
 impl Connection {
-    /// Passes on that the gateway stops, and ends at once when the connection has not brought a single
-    /// request by then.
-    async fn ended_while_silent(&self, shutdown: ShutdownWatch) {
-        stopped(shutdown).await;
+    /// Passes on that the gateway stops, and ends when the connection has not brought a single request for a
+    /// while after.
+    async fn ended_while_silent(&self) {
+        let stages = &self.house.stages;
+        stages.reached(Stage::Leaving).await;
+        self.wire.leave();
         self.end.send_replace(true);
+        stages.reached(Stage::Closing).await;
         if !self.deadline.is_silent() {
             std::future::pending().await
         }
@@ -287,7 +292,11 @@ impl HttpServerApp for Connection {
         }
         let exchange = deadline::run(self.house.proxy.process_new_http(session, shutdown));
         let exchange = self.arrival.clone().run(exchange);
-        let reused = Lifeline::run(&self.house.core, exchange).await;
+        let bond = Bond {
+            wire: self.wire.clone(),
+            stages: self.house.stages.clone(),
+        };
+        let reused = Lifeline::run(&self.house.core, bond, exchange).await;
         if matches!(reused, None | Some(None)) {
             self.house.core.metrics.cut_requests.inc();
         }
@@ -307,7 +316,7 @@ impl HttpServerApp for Connection {
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.house.proxy.server_options.as_ref()
+        Some(&self.options)
     }
 }
 

@@ -6,8 +6,10 @@ use futures_util::StreamExt;
 use http::{Response, Version, header};
 use pingora::{Error, http::ResponseHeader, proxy::Session};
 
+use super::{farewell::Carried, lifeline::Lifeline};
+
 /// The media type (HTML, "Server-sent events", §9.2.5).
-const MEDIA_TYPE: &[u8] = b"text/event-stream";
+pub const MEDIA_TYPE: &[u8] = b"text/event-stream";
 
 /// Whether an answer is one.
 pub fn is_event_stream<B>(response: &Response<B>) -> bool {
@@ -25,18 +27,22 @@ pub async fn write(
     session: &mut Session,
     head: ResponseHeader,
     events: Body,
+    lifeline: &Lifeline,
 ) -> pingora::Result<()> {
-    relay(session, head, events).await.map_err(Error::into_down)
+    let relayed = relay(session, head, events, lifeline).await;
+    relayed.map_err(Error::into_down)
 }
 
 async fn relay(
     session: &mut Session,
     mut head: ResponseHeader,
     events: Body,
+    lifeline: &Lifeline,
 ) -> pingora::Result<()> {
     // HTTP/2 has frames of its own; before HTTP/1.1 the end of the connection is the end of the stream.
     if session.as_http1().is_some() && session.req_header().version == Version::HTTP_11 {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        lifeline.note_carried(Carried::Events);
     }
     session.write_response_header(Box::new(head), false).await?;
     let mut events = events.into_data_stream();

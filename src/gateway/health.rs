@@ -24,7 +24,7 @@ use super::peers::Peers;
 use crate::{
     config::{HealthCheck, Question},
     core::Core,
-    pool::{Pool, Streak, names},
+    pool::{Pool, Server, Streak, names},
     snapshot::Snapshot,
 };
 
@@ -118,7 +118,12 @@ struct Check {
 
 impl Check {
     async fn run(self) {
-        let mut streak = Streak::new(self.health.healthy_after, self.health.unhealthy_after);
+        let server = self.pool.servers().get(self.index);
+        let mut streak = Streak::new(
+            self.health.healthy_after,
+            self.health.unhealthy_after,
+            server.is_none_or(Server::is_well),
+        );
         let mut ticks = interval(self.health.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -2,7 +2,7 @@
 //! when the session that it was granted to would not be granted it any more, and when it stands still.
 //!
 //! Whatever is over within a second waits for nothing that others share. Cutting is dropping: HTTP/1 closes
-//! its connection (a WebSocket has no close frame then; its client sees 1006), HTTP/2 resets the one stream.
+//! its connection, with [last words](super::farewell) on a WebSocket, HTTP/2 resets the one stream.
 
 use std::{
     sync::{
@@ -13,7 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::tenure::{Cut, Tenure};
+use super::{
+    drain::{Stage, Stages},
+    farewell::{Carried, Wire},
+    tenure::{Asked, Cut, Standing, Tenure},
+};
 use crate::{core::Core, id::RequestId, session::following::use_period, store::StoreError};
 
 tokio::task_local! {
@@ -23,6 +27,7 @@ tokio::task_local! {
 /// The watch over one exchange; of no effect until it is told what [to watch](Self::watch).
 #[derive(Default)]
 pub struct Lifeline {
+    bond: Option<Bond>,
     watched: OnceLock<Watched>,
     /// Whether an upstream is connected to and is being sent the request; connecting has limits of its own.
     is_sending: AtomicBool,
@@ -32,14 +37,22 @@ pub struct Lifeline {
     is_answered: AtomicBool,
 }
 
+/// What ties an exchange to its connection and the gateway.
+pub struct Bond {
+    /// Its connection.
+    pub wire: Arc<Wire>,
+    /// How far the end of the gateway has come.
+    pub stages: Stages,
+}
+
 /// An exchange.
 pub struct Watched {
     /// Its request.
     pub request_id: RequestId,
     /// When its request had been read.
     pub began: Instant,
-    /// What it goes on by; `None` when nobody's session holds it.
-    pub tenure: Option<Tenure>,
+    /// What it goes on by.
+    pub standing: Standing,
     /// How long things may stand still.
     pub patience: Patience,
 }
@@ -56,8 +69,11 @@ pub struct Patience {
 
 impl Lifeline {
     /// Runs an exchange to its end, or until it is cut; `None` then.
-    pub async fn run<T>(core: &Core, exchange: impl Future<Output = T>) -> Option<T> {
-        let lifeline = Arc::new(Self::default());
+    pub async fn run<T>(core: &Core, bond: Bond, exchange: impl Future<Output = T>) -> Option<T> {
+        let lifeline = Arc::new(Self {
+            bond: Some(bond),
+            ..Self::default()
+        });
         let exchange = LIFELINE.scope(lifeline.clone(), exchange);
         tokio::select! {
             biased;
@@ -75,6 +91,19 @@ impl Lifeline {
     /// Tells what to watch; once.
     pub fn watch(&self, watched: Watched) {
         let _ = self.watched.set(watched);
+    }
+
+    /// The header of an answer that brings this is about to be written.
+    pub fn note_carried(&self, what: Carried) {
+        if let Some(bond) = &self.bond {
+            bond.wire.carry(what);
+        }
+    }
+
+    /// Whether no further request is wanted on the connection.
+    pub fn is_leaving(&self) -> bool {
+        let bond = self.bond.as_ref();
+        bond.is_some_and(|bond| bond.wire.is_leaving())
     }
 
     /// An upstream is connected to, for the first time or once more.
@@ -119,20 +148,35 @@ impl Lifeline {
         let cut = tokio::select! {
             cut = watched.until_denied(core) => cut,
             cut = self.until_it_stalls(watched) => cut,
+            cut = self.until_the_end() => cut,
         };
-        let session = watched
-            .tenure
-            .as_ref()
-            .map(|tenure| tenure.visit().claims.sid);
+        if let Some(bond) = &self.bond {
+            bond.wire.note_cut(cut.reason());
+        }
+        let session = match &watched.standing {
+            Standing::Held(tenure) => Some(tenure.visit().claims.sid),
+            Standing::Free | Standing::Open(_) => None,
+        };
         let request_id = watched.request_id;
         match cut {
             Cut::SessionOver | Cut::SessionExpired | Cut::NotGranted | Cut::StepUpTooOld => {
                 tracing::info!(%request_id, session = session.map(tracing::field::display), reason = ?cut, "an open exchange was cut");
             }
+            Cut::Stopping => {
+                tracing::info!(%request_id, reason = ?cut, "an open exchange was cut");
+            }
             Cut::StoreSilent | Cut::UploadStalled | Cut::NoAnswer => {
                 tracing::warn!(%request_id, reason = ?cut, "an open exchange was cut");
             }
         }
+    }
+
+    async fn until_the_end(&self) -> Cut {
+        match &self.bond {
+            Some(bond) => bond.stages.reached(Stage::Cutting).await,
+            None => std::future::pending().await,
+        }
+        Cut::Stopping
     }
 
     /// Nobody is woken for this: it is looked at after each step of the exchange, which is the same task.
@@ -183,8 +227,10 @@ impl Lifeline {
 impl Watched {
     /// Ends when the exchange may not go on.
     async fn until_denied(&self, core: &Core) -> Cut {
-        let Some(tenure) = &self.tenure else {
-            return std::future::pending().await;
+        let tenure = match &self.standing {
+            Standing::Free => return std::future::pending().await,
+            Standing::Open(asked) => return until_closed(asked, core).await,
+            Standing::Held(tenure) => tenure,
         };
         match hold(tenure, core).await {
             Ok(cut) => cut,
@@ -196,32 +242,47 @@ impl Watched {
     }
 }
 
-/// Follows the session, asks anew whenever it has changed, and notes that it is in use.
+/// Asks anew whether anybody may have it, whenever the configuration has changed.
+async fn until_closed(asked: &Asked, core: &Core) -> Cut {
+    let mut reloads = core.reloads.taken();
+    loop {
+        if !asked.is_open_to_all(&core.snapshot(), core.clock.now()) {
+            return Cut::NotGranted;
+        }
+        // The sender lives as long as the core.
+        let _ = reloads.changed().await;
+    }
+}
+
+/// Follows the session, asks anew whenever it or the configuration has changed, and notes that it is in use.
 async fn hold(tenure: &Tenure, core: &Core) -> Result<Cut, StoreError> {
     let clock = &core.clock;
     let Some(mut following) = core.sessions.follow(tenure.visit()).await? else {
         return Ok(Cut::SessionOver);
     };
-    let limits = tenure.limits();
-    let mut use_due = clock.now().plus(use_period(&limits));
+    let mut reloads = core.reloads.taken();
+    let mut snapshot = core.snapshot();
+    let mut use_due = clock.now().plus(use_period(&snapshot.config.session));
     loop {
         let now = clock.now();
-        if let Some(cut) = tenure.judge(following.visit(), now) {
+        if let Some(cut) = tenure.judge(&snapshot, following.visit(), now) {
             return Ok(cut);
         }
-        let end = tenure.end(following.visit(), now);
+        let end = tenure.end(&snapshot, following.visit(), now);
         tokio::select! {
             alive = following.changed() => {
                 if !alive? {
                     return Ok(Cut::SessionOver);
                 }
             }
+            Ok(()) = reloads.changed() => snapshot = core.snapshot(),
             () = clock.until(end) => {}
             () = clock.until(use_due) => {
-                if let Err(error) = following.note_use(&limits).await {
+                let limits = &snapshot.config.session;
+                if let Err(error) = following.note_use(limits).await {
                     tracing::warn!(%error, "the use of a session could not be noted");
                 }
-                use_due = clock.now().plus(use_period(&limits));
+                use_due = clock.now().plus(use_period(limits));
             }
         }
     }

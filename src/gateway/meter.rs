@@ -5,11 +5,13 @@
 //! gateway more than it costs the sender. Whoever sends too much of either loses the connection: nothing more
 //! is read from it, and its [`Enough`] ends. A read that failed would be an error in the library's log, and
 //! strangers could fill that.
+//!
+//! What goes out is followed only where something may have to be said [at the end](super::farewell).
 
 use std::{
     fmt, io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -26,7 +28,10 @@ use tokio::{
     sync::Notify,
 };
 
-use super::connection::HeaderDeadline;
+use super::{
+    connection::HeaderDeadline,
+    farewell::{Left, Outgoing, Remains, Wire},
+};
 
 /// A connection that is counted.
 pub struct Metered {
@@ -36,6 +41,9 @@ pub struct Metered {
     header_bytes: usize,
     spoken: Spoken,
     enough: Arc<Notify>,
+    wire: Arc<Wire>,
+    outgoing: Outgoing,
+    left: Left,
 }
 
 /// Ends when a connection has sent too much.
@@ -70,7 +78,8 @@ impl Metered {
         inner: Stream,
         deadline: Arc<HeaderDeadline>,
         header_bytes: usize,
-    ) -> (Self, Enough) {
+        wire: Arc<Wire>,
+    ) -> (Self, Enough, Left) {
         let enough = Arc::new(Notify::new());
         let metered = Self {
             inner,
@@ -79,8 +88,12 @@ impl Metered {
             header_bytes: header_bytes + ROOM_FOR_AN_ANSWER,
             spoken: Spoken::Nothing,
             enough: enough.clone(),
+            wire,
+            outgoing: Outgoing::default(),
+            left: Left::default(),
         };
-        (metered, Enough(enough))
+        let left = metered.left.clone();
+        (metered, Enough(enough), left)
     }
 
     /// Takes what came; `false` when it was too much.
@@ -236,7 +249,11 @@ impl AsyncWrite for Metered {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.inner).poll_write(context, bytes))?;
+        let this = &mut *self;
+        let out = bytes.get(..written).unwrap_or_default();
+        this.outgoing.pass(&this.wire, out);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -252,11 +269,31 @@ impl AsyncWrite for Metered {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, slices))?;
+        let this = &mut *self;
+        let mut rest = written;
+        for slice in slices {
+            let out = slice.get(..rest.min(slice.len())).unwrap_or_default();
+            this.outgoing.pass(&this.wire, out);
+            rest -= out.len();
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
+    }
+}
+
+/// Dropping is how an exchange is cut. If there is something to say, the connection is left to whoever says it.
+impl Drop for Metered {
+    fn drop(&mut self) {
+        if let Some(words) = self.outgoing.last_words(&self.wire) {
+            let nothing = Box::new(io::Cursor::new(Vec::new()));
+            let stream = std::mem::replace(&mut self.inner, nothing);
+            let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            *left = Some(Remains { stream, words });
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
 //! theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands
 //! still, [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes
-//! in; [`peers`] and [`health`] are about the servers of upstreams.
+//! in; [`terms`] changes what connections are held to; [`peers`] and [`health`] are about the servers of upstreams. [`drain`] is how it all ends, and [`farewell`] what
+//! is said then.
 
 mod admission;
 mod answer;
@@ -23,9 +24,11 @@ mod client_certificate;
 mod connection;
 mod cookies;
 mod deadline;
+mod drain;
 mod event_stream;
 mod facts;
 mod failure;
+mod farewell;
 mod forward_auth;
 mod forwarded;
 mod forwarding;
@@ -48,6 +51,7 @@ mod rewriting;
 mod sparingly;
 mod strict_transport;
 mod tenure;
+mod terms;
 mod tls;
 mod tls_watch;
 mod upload;
@@ -59,7 +63,8 @@ use std::{
 
 use axum::Router;
 use pingora::{
-    proxy::http_proxy,
+    apps::HttpServerApp as _,
+    proxy::{HttpProxy, http_proxy},
     server::{Fds, ListenFds, configuration::ServerConf},
     services::{Service as _, listening::Service},
 };
@@ -72,24 +77,26 @@ pub use self::certificates_in_force::{CertificateInForce, CertificatesInForce};
 use self::{
     admission::Admission,
     arrival::Entrance,
-    certificates::TlsError,
     connection::{Door, House},
+    drain::{AFTER_THE_CUT, Ending, Stage, linger},
     proxy::Proxy,
     tls::Tls,
 };
-use crate::{
-    config::{Config, TlsFiles},
-    core::Core,
+pub use self::{
+    certificates::TlsError,
+    terms::{NewTerms, Terms},
 };
+use crate::{config::Config, core::Core};
 
 /// Listeners that serve.
 pub struct Gateway {
     services: Vec<JoinHandle<()>>,
     shutdown: watch::Sender<bool>,
-    cut: watch::Sender<bool>,
+    ending: Ending,
+    proxy: Arc<HttpProxy<Proxy>>,
     /// Ends when the last connection has.
     connections: mpsc::Receiver<Infallible>,
-    tls: Option<Arc<Tls>>,
+    terms: Terms,
     /// Asks servers whether they are well, until this is dropped.
     _health: JoinSet<()>,
 }
@@ -153,7 +160,6 @@ impl Gateway {
         let snapshot = core.snapshot();
         let config = &snapshot.config;
         let authorities = &config.door.client_ca;
-        let files = tls_watch::Files::look(&config.tls, authorities.as_ref());
         let tls = match config.tls.as_slice() {
             [] => None,
             files => Some(Arc::new(Tls::load(files, authorities.clone())?)),
@@ -171,13 +177,18 @@ impl Gateway {
         let mut health = JoinSet::new();
         health.spawn(health::watch(Arc::clone(&core)));
         let (shutdown, stopping) = watch::channel(false);
-        let (cut, cutting) = watch::channel(false);
+        let (ending, stages) = Ending::new();
         let (open, connections) = mpsc::channel(1);
+        let proxy = Arc::new(proxy);
+        let terms = Terms {
+            tls: tls.clone(),
+            admission: admission.clone(),
+        };
         let house = House {
             core: Arc::clone(&core),
-            proxy: Arc::new(proxy),
+            proxy: proxy.clone(),
             admission,
-            cut: cutting,
+            stages,
             _open: open,
             headerless: Arc::default(),
         };
@@ -205,51 +216,55 @@ impl Gateway {
                 service.start_service(Some(bound), stopping, 1).await;
             }));
         }
-        if let Some(tls) = &tls {
-            let watch = tls_watch::run(
-                tls.clone(),
-                files,
-                core.clock.clone(),
-                core.condition.clone(),
-            );
+        if let Some(tls) = &terms.tls {
+            let watch = tls_watch::run(tls.clone(), Arc::clone(&core));
             services.push(tokio::spawn(until_stopped(stopping, watch)));
         }
         Ok(Self {
             services,
             shutdown,
-            cut,
+            ending,
+            proxy,
             connections,
-            tls,
+            terms,
             _health: health,
         })
     }
 
     /// The certificates in force, now and later.
     pub fn certificates(&self) -> CertificatesInForce {
-        CertificatesInForce::new(self.tls.clone())
+        CertificatesInForce::new(self.terms.tls.clone())
     }
 
-    /// Replaces the certificates, and reads the authorities of client certificates anew; connections that are
-    /// open keep theirs. Without effect on a gateway that was started without any.
-    ///
-    /// # Errors
-    /// When one cannot be used; then the old ones stay.
-    pub fn reload_certificates(&self, files: &[TlsFiles]) -> Result<(), TlsError> {
-        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload(files))
+    /// What connections are held to, to be changed while it serves.
+    pub fn terms(&self) -> Terms {
+        self.terms.clone()
     }
 
-    /// Stops accepting and lets requests in flight end; what is still open after `patience` is cut. Returns
-    /// when nothing is open.
-    pub async fn stop(mut self, patience: Duration) {
+    /// Stops accepting and lets what is open end by itself; what is still open after `patience`, or when
+    /// `hurried` is over, is cut. Returns when nothing is open.
+    pub async fn stop(mut self, patience: Duration, hurried: impl Future<Output = ()>) {
+        self.ending.reach(Stage::Leaving);
         self.shutdown.send_replace(true);
-        if tokio::time::timeout(patience, self.connections.recv())
-            .await
-            .is_err()
-        {
-            tracing::warn!("requests are still in flight and are cut");
-            self.cut.send_replace(true);
-            // A handshake under way is no request; it is not waited for longer than this.
-            let _ = tokio::time::timeout(AFTER_THE_CUT, self.connections.recv()).await;
+        let in_time = tokio::select! {
+            biased;
+            _ = self.connections.recv() => true,
+            () = close_idle(&self.ending, &self.proxy, patience) => false,
+            () = tokio::time::sleep(patience) => false,
+            () = hurried => false,
+        };
+        if !in_time {
+            tracing::warn!("what is still open is cut");
+            self.proxy.http_cleanup().await;
+            for stage in [Stage::Cutting, Stage::Over] {
+                self.ending.reach(stage);
+                if tokio::time::timeout(AFTER_THE_CUT, self.connections.recv())
+                    .await
+                    .is_ok()
+                {
+                    break;
+                }
+            }
         }
         for service in self.services {
             service.abort();
@@ -257,7 +272,13 @@ impl Gateway {
     }
 }
 
-const AFTER_THE_CUT: Duration = Duration::from_secs(1);
+/// Closes connections that wait for a request, once they have lingered; never returns.
+async fn close_idle(ending: &Ending, proxy: &Arc<HttpProxy<Proxy>>, patience: Duration) {
+    tokio::time::sleep(linger(patience)).await;
+    ending.reach(Stage::Closing);
+    proxy.http_cleanup().await;
+    std::future::pending().await
+}
 
 /// Gives the listeners to the service under their own addresses, so that it takes them instead of binding.
 /// All are plain ones to it; TLS begins behind the [`Door`].

@@ -18,7 +18,7 @@ use super::{
     forwarded::Believed,
     forwarding::Forwarding,
     lifeline::{Lifeline, Patience, Watched},
-    tenure::Tenure,
+    tenure::Standing,
     upload,
     would::Differences,
 };
@@ -127,12 +127,12 @@ impl Passage {
         Some(upload::silence(self.delivery(), self.config()))
     }
 
-    /// Has it watched over if it lasts: as long as `tenure` says, and no longer still than `patience`.
-    pub fn watch(&self, tenure: Option<Tenure>, patience: Patience) {
+    /// Has it watched over if it lasts: as long as `standing` says, and no longer still than `patience`.
+    pub fn watch(&self, standing: Standing, patience: Patience) {
         self.lifeline.watch(Watched {
             request_id: self.request_id,
             began: self.began,
-            tenure,
+            standing,
             patience,
         });
     }

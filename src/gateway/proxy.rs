@@ -23,7 +23,7 @@ use super::{
     connection::HeaderDeadline,
     cookies, deadline,
     facts::{Fault, RequestFacts, Wire},
-    failure, forward_auth, forwarded,
+    failure, farewell, forward_auth, forwarded,
     forwarding::{Asked, Forwarding},
     framing,
     introduction::{Introduction, is_websocket},
@@ -35,7 +35,7 @@ use super::{
     response,
     sparingly::Sparingly,
     strict_transport,
-    tenure::Tenure,
+    tenure::Standing,
     upload, would,
 };
 use crate::{
@@ -226,14 +226,14 @@ impl Proxy {
                     }
                     Err(no_way) => return refuse(&failure::no_way(no_way), passage),
                 }
-                let tenure = Tenure::of_route(
+                let standing = Standing::of_route(
                     &permit,
                     &snapshot,
                     &facts,
                     passage.visit.as_ref(),
                     &passage.arrival,
                 );
-                passage.watch(tenure, upload::patience(session, &permit, &snapshot));
+                passage.watch(standing, upload::patience(session, &permit, &snapshot));
                 Verdict::Forward
             }
             // The other proxy has it, and would serve something else in its place.
@@ -322,6 +322,9 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         passage: &mut Passage,
     ) -> pingora::Result<bool> {
+        if passage.lifeline.is_leaving() {
+            session.set_keepalive(None);
+        }
         let verdict = self.judge(session, passage).await?;
         let phases = &self.core.metrics.phases;
         phases.observe(Phase::Decide, passage.lap());
@@ -463,6 +466,7 @@ impl ProxyHttp for Proxy {
         passage.lifeline.note_answer();
         let phases = &self.core.metrics.phases;
         phases.observe(Phase::UpstreamHeader, passage.lap());
+        farewell::foresee(session, head, &passage.lifeline);
         if switching {
             passage.place = None;
             // A WebSocket may be silent for as long as its two ends like.

@@ -1,12 +1,12 @@
-//! How long an exchange may last that was let pass: as long as the same request would be let pass anew by the
-//! session it was made in, and by what has become of that session.
+//! How long an exchange may last that was let pass: as long as the same request would be let pass anew, under the
+//! configuration in force, by the session it was made in and by what has become of that session.
 
 use std::sync::Arc;
 
-use super::{arrival::Arrival, facts::RequestFacts};
+use super::{arrival::Arrival, facts::RequestFacts, farewell::Reason};
 use crate::{
     clock::Timestamp,
-    config::{Live, SessionLimits},
+    config::Live,
     policy::{
         certificate::CertificateName,
         decision::{Challenge, Decision, Permit, Request, decide},
@@ -16,22 +16,37 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// What an exchange goes on by.
-pub struct Tenure {
-    visit: Visit,
-    snapshot: Arc<Snapshot>,
-    asked: Asked,
+/// By what an exchange goes on.
+pub enum Standing {
+    /// By itself.
+    Free,
+    /// Because anybody may have it.
+    Open(Asked),
+    /// By a session.
+    Held(Tenure),
 }
 
-enum Asked {
-    /// For an own page, which looks for itself at what it shows.
+/// What an exchange goes on by, in a session.
+pub struct Tenure {
+    visit: Visit,
+    what: What,
+}
+
+enum What {
+    /// An own page, which looks for itself at what it shows.
     OwnPage,
-    /// For something behind a route.
+    /// Something behind a route.
     Route {
-        facts: Arc<RequestFacts>,
-        certificate: Arc<[CertificateName]>,
-        live: Live,
+        asked: Asked,
+        /// Whether it took a fresh passkey check to open it.
+        was_stepped_up: bool,
     },
+}
+
+/// A request, to be decided anew.
+pub struct Asked {
+    facts: Arc<RequestFacts>,
+    certificate: Arc<[CertificateName]>,
 }
 
 /// Why an exchange ends before it is done.
@@ -51,73 +66,127 @@ pub enum Cut {
     UploadStalled,
     /// The upstream's answer never begins.
     NoAnswer,
+    /// The gateway ends, and waits no longer.
+    Stopping,
 }
 
-impl Tenure {
-    /// Of a request that a permit lets pass. `None` where no session is asked for: nobody's session holds it.
+impl Cut {
+    /// What a WebSocket is told.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::SessionOver
+            | Self::SessionExpired
+            | Self::NotGranted
+            | Self::StepUpTooOld
+            | Self::StoreSilent => Reason::NotAllowed,
+            Self::UploadStalled | Self::NoAnswer | Self::Stopping => Reason::GoingAway,
+        }
+    }
+}
+
+impl Standing {
+    /// Of a request that a permit lets pass.
     pub fn of_route(
         permit: &Permit<'_>,
-        snapshot: &Arc<Snapshot>,
+        snapshot: &Snapshot,
         facts: &Arc<RequestFacts>,
         visit: Option<&Visit>,
         arrival: &Arrival,
-    ) -> Option<Self> {
+    ) -> Self {
         let delivery = snapshot.config.deliveries.get(permit.route().index);
         // The answer of an app's sign-out ends the session itself, and has to arrive all the same.
         if delivery.is_some_and(|delivery| delivery.sign_out) {
-            return None;
+            return Self::Free;
         }
-        match permit.access() {
-            Access::Public => None,
-            Access::SignedIn | Access::Full | Access::StepUp { .. } => Some(Self {
-                visit: visit?.clone(),
-                asked: Asked::Route {
-                    facts: Arc::clone(facts),
-                    certificate: arrival.certificate(),
-                    live: delivery.map_or(Live::default(), |delivery| delivery.live),
+        let asked = Asked {
+            facts: Arc::clone(facts),
+            certificate: arrival.certificate(),
+        };
+        let was_stepped_up = match permit.access() {
+            Access::Public => return Self::Open(asked),
+            Access::SignedIn | Access::Full => false,
+            Access::StepUp { .. } => true,
+        };
+        match visit {
+            None => Self::Open(asked),
+            Some(visit) => Self::Held(Tenure {
+                visit: visit.clone(),
+                what: What::Route {
+                    asked,
+                    was_stepped_up,
                 },
-                snapshot: Arc::clone(snapshot),
             }),
         }
     }
 
     /// Of an own page that somebody opened in a session.
-    pub fn of_own_page(snapshot: &Arc<Snapshot>, visit: &Visit) -> Self {
-        Self {
-            visit: visit.clone(),
-            snapshot: Arc::clone(snapshot),
-            asked: Asked::OwnPage,
-        }
+    pub fn of_own_page(visit: Option<&Visit>) -> Self {
+        visit.map_or(Self::Free, |visit| {
+            Self::Held(Tenure {
+                visit: visit.clone(),
+                what: What::OwnPage,
+            })
+        })
+    }
+}
+
+impl Asked {
+    /// Whether anybody may have it under this configuration.
+    pub fn is_open_to_all(&self, snapshot: &Snapshot, now: Timestamp) -> bool {
+        matches!(self.decide_anew(snapshot, None, now), Decision::Forward(_))
     }
 
+    fn decide_anew<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        visit: Option<&Visit>,
+        now: Timestamp,
+    ) -> Decision<'s> {
+        let request = Request {
+            method: &self.facts.method,
+            host: self.facts.authority.host(),
+            target: &self.facts.target,
+            session: visit.map(Visit::for_policy),
+            now,
+            certificate: &self.certificate,
+        };
+        decide(&snapshot.config.routes, &request)
+    }
+
+    /// What its route says of a passkey check that grows too old.
+    fn live(&self, snapshot: &Snapshot) -> Live {
+        let (facts, config) = (&self.facts, &snapshot.config);
+        let host = facts.authority.host();
+        let route = config.routes.find(&facts.method, host, &facts.target);
+        route
+            .and_then(|route| config.deliveries.get(route.index))
+            .map_or(Live::default(), |delivery| delivery.live)
+    }
+}
+
+impl Tenure {
     /// The session it began in.
     pub const fn visit(&self) -> &Visit {
         &self.visit
     }
 
-    /// The limits of sessions it began under.
-    pub fn limits(&self) -> SessionLimits {
-        self.snapshot.config.session
-    }
-
-    /// Why it ends `now` if its session stands like this; `None` while it may go on.
-    pub fn judge(&self, visit: &Visit, now: Timestamp) -> Option<Cut> {
+    /// Why it ends `now` under this configuration if its session stands like this; `None` while it may go on.
+    pub fn judge(&self, snapshot: &Snapshot, visit: &Visit, now: Timestamp) -> Option<Cut> {
         if visit.claims.session_expires_at <= now {
             return Some(Cut::SessionExpired);
         }
-        let (facts, certificate, live) = match &self.asked {
-            Asked::OwnPage => return None,
-            Asked::Route {
-                facts,
-                certificate,
-                live,
-            } => (facts, certificate, *live),
+        let (asked, was_stepped_up) = match &self.what {
+            What::OwnPage => return None,
+            What::Route {
+                asked,
+                was_stepped_up,
+            } => (asked, *was_stepped_up),
         };
-        match self.decide_anew(facts, certificate, visit, now) {
+        match asked.decide_anew(snapshot, Some(visit), now) {
             Decision::Forward(_) => None,
-            Decision::Challenge(Challenge::StepUp { .. }) => match live {
-                Live::Session => None,
-                Live::MaxAge => Some(Cut::StepUpTooOld),
+            Decision::Challenge(Challenge::StepUp { .. }) => match asked.live(snapshot) {
+                Live::Session if was_stepped_up => None,
+                Live::Session | Live::MaxAge => Some(Cut::StepUpTooOld),
             },
             Decision::Challenge(Challenge::SignIn | Challenge::ReEnrol)
             | Decision::Deny(_)
@@ -125,44 +194,22 @@ impl Tenure {
         }
     }
 
-    /// When time alone ends it, if its session stays like this.
-    pub fn end(&self, visit: &Visit, now: Timestamp) -> Timestamp {
+    /// When time alone ends it, if its session and the configuration stay like this.
+    pub fn end(&self, snapshot: &Snapshot, visit: &Visit, now: Timestamp) -> Timestamp {
         let session_end = visit.claims.session_expires_at;
-        match &self.asked {
-            Asked::OwnPage
-            | Asked::Route {
-                live: Live::Session,
-                ..
-            } => session_end,
-            Asked::Route {
-                facts,
-                certificate,
-                live: Live::MaxAge,
-            } => match self.decide_anew(facts, certificate, visit, now) {
+        let asked = match &self.what {
+            What::OwnPage => return session_end,
+            What::Route { asked, .. } => asked,
+        };
+        match asked.live(snapshot) {
+            Live::Session => session_end,
+            Live::MaxAge => match asked.decide_anew(snapshot, Some(visit), now) {
                 Decision::Forward(permit) => {
                     step_up_end(&permit, visit).map_or(session_end, |end| end.min(session_end))
                 }
                 Decision::Challenge(_) | Decision::Deny(_) | Decision::OwnPage => now,
             },
         }
-    }
-
-    fn decide_anew(
-        &self,
-        facts: &RequestFacts,
-        certificate: &[CertificateName],
-        visit: &Visit,
-        now: Timestamp,
-    ) -> Decision<'_> {
-        let request = Request {
-            method: &facts.method,
-            host: facts.authority.host(),
-            target: &facts.target,
-            session: Some(visit.for_policy()),
-            now,
-            certificate,
-        };
-        decide(&self.snapshot.config.routes, &request)
     }
 }
 

@@ -422,7 +422,11 @@ async fn stopping_waits_for_the_last_request_and_no_longer() {
     upstream.reached.notified().await;
 
     let address = gateway.address;
-    let stopped = tokio::spawn(gateway.gateway.stop(Duration::from_secs(600)));
+    let stopped = tokio::spawn(
+        gateway
+            .gateway
+            .stop(Duration::from_secs(600), std::future::pending()),
+    );
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
@@ -444,7 +448,10 @@ async fn what_outlasts_the_patience_is_cut() {
         .await
         .unwrap();
     upstream.reached.notified().await;
-    gateway.gateway.stop(Duration::ZERO).await;
+    gateway
+        .gateway
+        .stop(Duration::ZERO, std::future::pending())
+        .await;
     let mut answer = String::new();
     let _ = busy.read_to_string(&mut answer).await;
     assert_eq!(answer, "");

@@ -21,13 +21,13 @@ use rustls::{
 use super::{
     certificates::{Certificates, ServerNames, TlsError},
     client_certificate,
+    tls_watch::Files,
 };
 use crate::{clock::Timestamp, config::TlsFiles, policy::certificate::CertificateName};
 
 /// Ends TLS.
 pub struct Tls {
     terms: ArcSwap<Terms>,
-    authorities: Option<PathBuf>,
 }
 
 /// What a handshake is held to.
@@ -37,6 +37,7 @@ pub struct Terms {
     /// The authorities' file as it was read.
     authorities: Option<Vec<u8>>,
     tickets: Arc<dyn ProducesTickets>,
+    files: Arc<Files>,
 }
 
 /// What a finished handshake says of a connection.
@@ -55,10 +56,11 @@ impl Tls {
     /// The first file that cannot be used.
     pub fn load(files: &[TlsFiles], authorities: Option<PathBuf>) -> Result<Self, TlsError> {
         let tickets = Ticketer::new().map_err(TlsError::Setup)?;
+        // Looked at before they are read, so that no change in between is missed.
+        let files = Files::look(files, authorities.as_ref());
         let read = read_authorities(authorities.as_ref())?;
         Ok(Self {
-            terms: ArcSwap::from_pointee(Terms::new(files, read, authorities.as_ref(), tickets)?),
-            authorities,
+            terms: ArcSwap::from_pointee(Terms::new(files, read, tickets)?),
         })
     }
 
@@ -66,8 +68,25 @@ impl Tls {
     ///
     /// # Errors
     /// The first file that cannot be used; then everything stays as it was.
-    pub fn reload(&self, files: &[TlsFiles]) -> Result<(), TlsError> {
-        let authorities = read_authorities(self.authorities.as_ref())?;
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let old = self.terms.load_full();
+        let terms = self.prepare(&old.files.pairs, old.files.authorities.as_ref())?;
+        // Unless a new configuration has come with its own meanwhile.
+        self.terms.compare_and_swap(&old, Arc::new(terms));
+        Ok(())
+    }
+
+    /// Reads certificates and authorities, and changes nothing yet.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn prepare(
+        &self,
+        files: &[TlsFiles],
+        authorities: Option<&PathBuf>,
+    ) -> Result<Terms, TlsError> {
+        let files = Files::look(files, authorities);
+        let authorities = read_authorities(authorities)?;
         let old = self.terms.load();
         // A ticket brings back a client certificate that was verified once: with other authorities it would
         // outlive the trust in it, so the old tickets open nothing any more.
@@ -76,9 +95,17 @@ impl Tls {
         } else {
             Ticketer::new().map_err(TlsError::Setup)?
         };
-        let terms = Terms::new(files, authorities, self.authorities.as_ref(), tickets)?;
+        Terms::new(files, authorities, tickets)
+    }
+
+    /// The next handshake is held to these.
+    pub fn take_up(&self, terms: Terms) {
         self.terms.store(Arc::new(terms));
-        Ok(())
+    }
+
+    /// The files in force, as they were before they were read.
+    pub fn files(&self) -> Arc<Files> {
+        self.terms.load().files.clone()
     }
 
     /// The certificates in force.
@@ -128,12 +155,11 @@ fn read_authorities(file: Option<&PathBuf>) -> Result<Option<Vec<u8>>, TlsError>
 
 impl Terms {
     fn new(
-        files: &[TlsFiles],
+        files: Files,
         authorities: Option<Vec<u8>>,
-        authorities_file: Option<&PathBuf>,
         tickets: Arc<dyn ProducesTickets>,
     ) -> Result<Self, TlsError> {
-        let certificates = Arc::new(Certificates::load(files)?);
+        let certificates = Arc::new(Certificates::load(&files.pairs)?);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS12, &TLS13])
@@ -143,7 +169,7 @@ impl Terms {
             Some(pem) => {
                 let verifier =
                     client_certificate::verifier(pem).map_err(|reason| TlsError::Authorities {
-                        file: authorities_file.cloned().unwrap_or_default(),
+                        file: files.authorities.clone().unwrap_or_default(),
                         reason,
                     })?;
                 builder.with_client_cert_verifier(verifier)
@@ -160,6 +186,7 @@ impl Terms {
             certificates,
             authorities,
             tickets,
+            files: Arc::new(files),
         })
     }
 }

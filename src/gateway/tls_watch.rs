@@ -1,27 +1,28 @@
 //! Looks after the files of TLS: takes up new ones without a restart, and warns of certificates that end.
 //!
-//! Files are looked at every second by what the system knows of them, through symbolic links, rather than
-//! by notification: certbot and Kubernetes swap links in folders above, network file systems notify nobody,
-//! and a look costs a few microseconds.
+//! Files are looked at every second by their [stamps](FileStamp).
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{
+    certificates::{Certificate, TlsError},
+    tls::Tls,
 };
-
-use super::{certificates::Certificate, tls::Tls};
 use crate::{
     clock::{Clock, Timestamp},
-    condition::Condition,
     config::TlsFiles,
+    core::Core,
+    file_stamp::FileStamp,
+    telemetry::metrics::{ReloadOf, ReloadResult},
 };
 
 /// The files, as they were before they were read.
 pub struct Files {
-    pairs: Vec<TlsFiles>,
-    authorities: Option<PathBuf>,
-    seen: Vec<Option<Stamp>>,
+    /// Certificates and keys.
+    pub pairs: Vec<TlsFiles>,
+    /// Of client certificates.
+    pub authorities: Option<PathBuf>,
+    seen: Vec<Option<FileStamp>>,
 }
 
 impl Files {
@@ -36,33 +37,49 @@ impl Files {
         files
     }
 
-    fn stamps(&self) -> Vec<Option<Stamp>> {
+    fn stamps(&self) -> Vec<Option<FileStamp>> {
         let pairs = self.pairs.iter().flat_map(|pair| [&pair.cert, &pair.key]);
         pairs
             .chain(&self.authorities)
-            .map(|file| stamp(file))
+            .map(|file| FileStamp::of(file))
             .collect()
     }
 }
 
 /// Looks after the files for as long as it is polled.
-pub async fn run(tls: Arc<Tls>, files: Files, clock: Clock, condition: Arc<Condition>) {
-    let mut watch = Watch::new(tls, files, clock, condition);
+pub async fn run(tls: Arc<Tls>, core: Arc<Core>) {
+    let mut watch = Watch::new(tls, core.clock.clone());
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         // Reading files may wait for a disk.
-        let looked = tokio::task::spawn_blocking(move || {
-            watch.turn();
-            watch
-        });
+        let looked = tokio::task::spawn_blocking(move || (watch.turn(), watch));
         match looked.await {
-            Ok(back) => watch = back,
+            Ok((turn, back)) => {
+                note(&turn, &core);
+                watch = back;
+            }
             Err(error) => {
                 tracing::error!(%error, "certificates are no longer looked after; restart the gateway");
                 return;
             }
+        }
+    }
+}
+
+fn note(turn: &Turn, core: &Core) {
+    let (condition, reloads) = (&core.condition.certificates, &core.metrics.reloads);
+    match turn {
+        Turn::Nothing => {}
+        Turn::Configured => drop(condition.note_well()),
+        Turn::Renewed => {
+            condition.note_well();
+            reloads.count(ReloadOf::Certificates, ReloadResult::Taken);
+        }
+        Turn::Refused(error) => {
+            condition.note_failure(error, core.clock.now());
+            reloads.count(ReloadOf::Certificates, ReloadResult::Refused);
         }
     }
 }
@@ -74,78 +91,97 @@ const WARN_EVERY: Duration = Duration::from_hours(24);
 
 struct Watch {
     tls: Arc<Tls>,
-    files: Files,
     clock: Clock,
+    /// Those in force.
+    files: Arc<Files>,
+    seen: Vec<Option<FileStamp>>,
     /// Whether what is seen is in force, or known to be unusable.
     settled: bool,
     failing: bool,
     warned: Option<Timestamp>,
-    condition: Arc<Condition>,
 }
 
-/// What tells one state of a file from the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    length: u64,
-    modified: Option<std::time::SystemTime>,
-    #[cfg(unix)]
-    inode: (u64, u64, i64, i64),
+/// What a look came to.
+#[derive(Debug)]
+enum Turn {
+    Nothing,
+    /// A new configuration has read its files itself.
+    Configured,
+    /// New files are in force.
+    Renewed,
+    Refused(TlsError),
 }
 
 impl Watch {
-    const fn new(tls: Arc<Tls>, files: Files, clock: Clock, condition: Arc<Condition>) -> Self {
+    fn new(tls: Arc<Tls>, clock: Clock) -> Self {
+        let files = tls.files();
         Self {
             tls,
-            files,
             clock,
+            seen: files.seen.clone(),
+            files,
             settled: true,
             failing: false,
             warned: None,
-            condition,
         }
     }
 
-    fn turn(&mut self) {
-        self.take_up_changes();
+    fn turn(&mut self) -> Turn {
+        let turn = match self.follow_configuration() {
+            Turn::Nothing => self.take_up_changes(),
+            other => other,
+        };
         self.warn_of_ends();
+        turn
+    }
+
+    fn follow_configuration(&mut self) -> Turn {
+        let files = self.tls.files();
+        if Arc::ptr_eq(&files, &self.files) {
+            return Turn::Nothing;
+        }
+        self.follow(files);
+        self.settled = true;
+        self.failing = false;
+        Turn::Configured
+    }
+
+    fn follow(&mut self, files: Arc<Files>) {
+        self.seen.clone_from(&files.seen);
+        self.files = files;
+        self.warned = None;
     }
 
     /// Chain and key are two files: they are taken up when nothing has changed since the last look, so that
     /// a renewal half-way through is not read.
-    fn take_up_changes(&mut self) {
+    fn take_up_changes(&mut self) -> Turn {
         let now = self.files.stamps();
-        if now != self.files.seen {
-            self.files.seen = now;
+        if now != self.seen {
+            self.seen = now;
             self.settled = false;
-            return;
+            return Turn::Nothing;
         }
         if self.settled {
-            return;
+            return Turn::Nothing;
         }
         self.settled = true;
-        let reloaded = self.tls.reload(&self.files.pairs);
-        if let Err(error) = &reloaded {
-            let now = self.clock.now();
-            let certificates = &self.condition.certificates;
-            certificates.note_trouble(error.to_string(), now);
-        }
-        match reloaded {
+        match self.tls.reload() {
             Ok(()) => {
-                let mended = self.failing;
-                self.failing = false;
-                self.warned = None;
-                self.condition.certificates.note_well();
+                let mended = std::mem::replace(&mut self.failing, false);
+                self.follow(self.tls.files());
                 tracing::info!(mended, "new certificates are in force");
-            }
-            Err(error) if self.failing => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "still unusable");
+                Turn::Renewed
             }
             Err(error) => {
-                self.failing = true;
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "new certificates cannot be used; the old ones stay in force"
-                );
+                if std::mem::replace(&mut self.failing, true) {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "still unusable");
+                } else {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "new certificates cannot be used; the old ones stay in force"
+                    );
+                }
+                Turn::Refused(error)
             }
         }
     }
@@ -190,19 +226,6 @@ fn remaining(certificate: &Certificate, now: Timestamp) -> Remaining {
     }
 }
 
-fn stamp(file: &Path) -> Option<Stamp> {
-    let seen = std::fs::metadata(file).ok()?;
-    Some(Stamp {
-        length: seen.len(),
-        modified: seen.modified().ok(),
-        #[cfg(unix)]
-        inode: {
-            use std::os::unix::fs::MetadataExt;
-            (seen.dev(), seen.ino(), seen.ctime(), seen.ctime_nsec())
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -240,10 +263,9 @@ mod tests {
                 cert: self.path(folder).join("cert.pem"),
                 key: self.path(folder).join("key.pem"),
             }];
-            let seen = Files::look(&files, None);
             let tls = Arc::new(Tls::load(&files, None).unwrap());
             let now = Timestamp::from_seconds(1_800_000_000);
-            Watch::new(tls, seen, Clock::fixed(now), Arc::default())
+            Watch::new(tls, Clock::fixed(now))
         }
     }
 
@@ -262,6 +284,26 @@ mod tests {
         assert!(serves(&watch, "old.example"));
         watch.turn();
         assert!(serves(&watch, "new.example") && !serves(&watch, "old.example"));
+    }
+
+    #[test]
+    fn the_files_of_a_new_configuration_are_looked_after_instead() {
+        let folder = Folder::new();
+        folder.issue("one", "one.example");
+        folder.issue("two", "two.example");
+        let mut watch = folder.watch("one");
+        let other = vec![TlsFiles {
+            cert: folder.path("two").join("cert.pem"),
+            key: folder.path("two").join("key.pem"),
+        }];
+        watch.tls.take_up(watch.tls.prepare(&other, None).unwrap());
+        assert!(matches!(watch.turn(), Turn::Configured));
+        folder.issue("two", "new.example");
+        assert!(matches!(watch.turn(), Turn::Nothing));
+        assert!(matches!(watch.turn(), Turn::Renewed));
+        assert!(serves(&watch, "new.example"));
+        fs::remove_file(folder.path("one").join("key.pem")).unwrap();
+        assert!((0..3).all(|_| matches!(watch.turn(), Turn::Nothing)));
     }
 
     #[cfg(unix)]
@@ -290,10 +332,12 @@ mod tests {
         for broken in [&key[..], b"", &new_key[..new_key.len() / 2]] {
             fs::write(folder.path("live").join("key.pem"), broken).unwrap();
             watch.turn();
-            watch.turn();
+            let refused = watch.turn();
             assert!(watch.failing && serves(&watch, "old.example"));
-            let trouble = watch.condition.certificates.trouble().unwrap();
-            assert!(trouble.problem.contains(".pem"), "{}", trouble.problem);
+            assert!(
+                matches!(&refused, Turn::Refused(error) if error.to_string().contains(".pem")),
+                "{refused:?}"
+            );
         }
         fs::remove_file(folder.path("live").join("key.pem")).unwrap();
         watch.turn();
@@ -301,9 +345,8 @@ mod tests {
         assert!(watch.failing && serves(&watch, "old.example"));
         fs::write(folder.path("live").join("key.pem"), &new_key).unwrap();
         watch.turn();
-        watch.turn();
+        assert!(matches!(watch.turn(), Turn::Renewed));
         assert!(!watch.failing && serves(&watch, "new.example"));
-        assert_eq!(watch.condition.certificates.trouble(), None);
     }
 
     #[test]
@@ -376,13 +419,13 @@ mod tests {
         let key = folder.path("live").join("key.pem");
         let whole = fs::read(&key).unwrap();
         fs::write(&key, "half").unwrap();
-        let failing = told(|| (0..10).for_each(|_| watch.turn()));
+        let failing = told(|| (0..10).for_each(|_| drop(watch.turn())));
         assert_eq!(failing.matches("ERROR").count(), 1, "{failing}");
         assert!(failing.contains("key.pem"), "{failing}");
         fs::write(&key, "another half").unwrap();
-        assert_eq!(told(|| (0..10).for_each(|_| watch.turn())), "");
+        assert_eq!(told(|| (0..10).for_each(|_| drop(watch.turn()))), "");
         fs::write(&key, whole).unwrap();
-        let mended = told(|| (0..10).for_each(|_| watch.turn()));
+        let mended = told(|| (0..10).for_each(|_| drop(watch.turn())));
         assert_eq!(mended.lines().count(), 1, "{mended}");
         assert!(
             mended.contains("INFO") && mended.contains("mended=true"),

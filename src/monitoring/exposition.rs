@@ -57,8 +57,9 @@ pub fn text(
     describe_certificates(&families, certificates)?;
     process::describe(&families)?;
     let encoder = TextEncoder::new();
-    let counted = encoder.encode_to_string(&core.metrics.registry().gather())?;
-    Ok(counted + &encoder.encode_to_string(&families.0.gather())?)
+    let mut text = encoder.encode_to_string(&core.metrics.registry().gather())?;
+    text.push_str(&encoder.encode_to_string(&families.0.gather())?);
+    Ok(text)
 }
 
 fn describe_node(families: &Families, core: &Core) -> prometheus::Result<()> {

@@ -77,6 +77,28 @@ impl Pools {
         }
     }
 
+    /// The servers of these upstreams. Those that were there before, by the names of upstream and server, are as
+    /// well as they were.
+    pub fn succeeding(old: &Self, upstreams: &[Upstream]) -> Self {
+        let mut new = Self::new(upstreams);
+        for (pool, upstream) in new.pools.iter_mut().zip(upstreams) {
+            let before = old.pools.iter().find(|old| old.name == pool.name);
+            let (Some(before), Some(pool)) = (before, Arc::get_mut(pool)) else {
+                continue;
+            };
+            for server in &mut pool.servers {
+                let same = before
+                    .servers
+                    .iter()
+                    .find(|old| old.name() == server.name());
+                if let Some(same) = same {
+                    server.succeed(same, upstream.health.is_some());
+                }
+            }
+        }
+        new
+    }
+
     /// A number of their own, counted upward, so that connections of one configuration never serve another.
     pub const fn generation(&self) -> u64 {
         self.generation

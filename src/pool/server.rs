@@ -3,7 +3,10 @@
 use std::{
     net::SocketAddr,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,7 +20,8 @@ pub struct Server {
     name: String,
     place: Place,
     seed: u64,
-    in_flight: AtomicU32,
+    /// Of all configurations that name it: what an older one has sent it is still there.
+    in_flight: Arc<AtomicU32>,
     /// What the checks say.
     well: AtomicBool,
     failures: AtomicU32,
@@ -68,13 +72,29 @@ impl Server {
                 ServerPlace::Unix(path) => Place::Unix(path.clone()),
             },
             seed: balance::hash(server.written.as_bytes()),
-            in_flight: AtomicU32::new(0),
+            in_flight: Arc::default(),
             well: AtomicBool::new(true),
             failures: AtomicU32::new(0),
             lost: AtomicBool::new(false),
             since: Instant::now(),
             out_until: AtomicU64::new(0),
         }
+    }
+
+    /// The same server under a new configuration: what is known of it stays known. What checks said stays only
+    /// if there are checks that can say otherwise.
+    pub(super) fn succeed(&mut self, old: &Self, is_checked: bool) {
+        self.in_flight = Arc::clone(&old.in_flight);
+        self.well = AtomicBool::new(!is_checked || old.is_well());
+        self.failures = old.failures.load(Ordering::Relaxed).into();
+        self.lost = old.lost.load(Ordering::Relaxed).into();
+        self.since = old.since;
+        self.out_until = old.out_until.load(Ordering::Relaxed).into();
+    }
+
+    /// What the checks say.
+    pub fn is_well(&self) -> bool {
+        self.well.load(Ordering::Relaxed)
     }
 
     /// As in the configuration.

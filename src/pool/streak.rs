@@ -11,12 +11,12 @@ pub struct Streak {
 }
 
 impl Streak {
-    /// A server that is well until checks say otherwise.
-    pub const fn new(healthy_after: u8, unhealthy_after: u8) -> Self {
+    /// A server that is as it is until checks say otherwise.
+    pub const fn new(healthy_after: u8, unhealthy_after: u8, well: bool) -> Self {
         Self {
             healthy_after,
             unhealthy_after,
-            well: true,
+            well,
             against: 0,
         }
     }
@@ -55,7 +55,7 @@ mod tests {
             ("---+-++", "  -   +"),
             ("-----++--+---", "  -   +     -"),
         ] {
-            let mut streak = Streak::new(2, 3);
+            let mut streak = Streak::new(2, 3, true);
             let noted: String = checks
                 .chars()
                 .map(|check| match streak.note(check == '+') {

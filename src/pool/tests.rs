@@ -265,3 +265,42 @@ fn every_configuration_has_a_generation_of_its_own() {
     let (one, other) = (Pools::new(&upstreams), Pools::new(&upstreams));
     assert!(other.generation() > one.generation());
 }
+
+#[test]
+fn what_is_known_of_a_server_outlives_a_configuration() {
+    let now = Instant::now();
+    let eject = Ejection {
+        failures: 1,
+        period: Duration::from_secs(60),
+    };
+    let mut before = upstream(&["a", "b", "c"], Balance::RoundRobin);
+    before.ejection = Some(eject);
+    let old = Pools::new(&[before]);
+    let pool = old.of(0).unwrap();
+    let lease = pool.choose(0, Tried::default(), now).unwrap();
+    let busy = lease.index();
+    let [ejected, unwell] = [(busy + 1) % 3, (busy + 2) % 3];
+    assert!(pool.servers()[ejected].note_failure(eject, now));
+    pool.servers()[unwell].set_well(false);
+
+    // In another order, and with one more.
+    let after = upstream(&["d", "c", "b", "a"], Balance::RoundRobin);
+    let new = Pools::succeeding(&old, &[after]);
+    let of = |index: usize| {
+        let name = pool.servers()[index].name();
+        let servers = new.of(0).unwrap().servers();
+        servers.iter().find(|server| server.name() == name).unwrap()
+    };
+    assert!(!of(ejected).is_up(now) && of(busy).is_up(now));
+    assert!(of(unwell).is_up(now), "nothing checks it any more");
+    assert_eq!(of(busy).in_flight(), 1);
+    drop(lease);
+    assert_eq!(of(busy).in_flight(), 0, "its request has ended");
+    assert!(new.of(0).unwrap().servers()[0].is_up(now));
+
+    let mut renamed = upstream(&["a", "b", "c"], Balance::RoundRobin);
+    renamed.name = "other".to_owned();
+    let other = Pools::succeeding(&old, &[renamed]);
+    let servers = other.of(0).unwrap().servers();
+    assert!(servers.iter().all(|server| server.is_up(now)));
+}

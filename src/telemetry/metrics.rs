@@ -39,6 +39,7 @@ pub use self::{
     },
     measures::{Durations, Grid},
 };
+pub use super::reloads::{ReloadOf, ReloadResult, Reloads};
 use super::{access::Outcome, held::HoldEvent};
 use crate::method::Method;
 
@@ -111,6 +112,8 @@ pub struct Metrics {
     pub held_requests: Counts<HoldEvent>,
     /// Questions of other proxies, by what was decided on the request that they have.
     pub forward_auth: Counts<Outcome>,
+    /// Attempts to take something up without a restart.
+    pub reloads: Reloads,
 }
 
 /// What would have been decided.
@@ -264,6 +267,7 @@ impl Metrics {
                 "gatehouse_forward_auth_total",
                 "Questions of other proxies, by what was decided on the request that they have.",
             )?,
+            reloads: Reloads::register(&registry)?,
             registry,
         })
     }

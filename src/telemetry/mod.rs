@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod held;
 pub mod metrics;
+pub mod reloads;
 
 use std::io::IsTerminal;
 

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use super::{Surroundings, forward_auth};
 use crate::{
     config::{
-        Door, DoorLimits, HeaderSize, RelyingParty,
+        Door, DoorLimits, Drain, HeaderSize, RelyingParty,
         file::{At, Cidr, File, Limits, List, Server},
         findings::{Finding, Findings},
     },
@@ -45,6 +45,10 @@ pub(super) fn door(
         limits: limits?,
         admin_listen: admin_listen?,
         forward_auth: forward_auth::peer(file, findings),
+        drain: Drain {
+            delay: server.drain_delay.value.duration().unwrap_or_default(),
+            patience: server.drain.value.duration(),
+        },
     })
 }
 
@@ -135,7 +139,7 @@ fn client_ca(
         findings.error(given, finding);
         return None;
     }
-    let file = around.folder.join(&given.value);
+    let file = around.file(&given.value);
     match authorities(&file) {
         Ok(()) => Some(Some(file)),
         Err(problem) => {

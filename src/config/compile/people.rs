@@ -130,7 +130,12 @@ fn transport(
     }
     let finding = match secret::read(&url.value, around) {
         Ok(text) => match mail_url::parse(&text, around.folder) {
-            Ok(transport) => return Some(transport),
+            Ok(transport) => {
+                if let MailTransport::Smtp { ca: Some(file), .. } = &transport {
+                    around.file(file);
+                }
+                return Some(transport);
+            }
             Err(problem) => Finding::new(problem).expected(mail_url::ACCEPTED),
         },
         Err(problem) => Finding::new(problem),

@@ -30,7 +30,7 @@ fn from_variable(name: &str, around: Surroundings<'_>) -> Result<Zeroizing<Strin
 
 /// Without the line break that editors and `echo` leave at the end.
 fn from_file(path: &str, around: Surroundings<'_>) -> Result<Zeroizing<String>, String> {
-    let path = around.folder.join(path);
+    let path = around.file(path);
     let text = std::fs::read_to_string(&path)
         .map(Zeroizing::new)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;

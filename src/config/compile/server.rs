@@ -101,7 +101,7 @@ pub(super) fn read_pem<T>(
     findings: &mut Findings<'_>,
     read: impl FnOnce(&Path) -> Result<T, rustls::pki_types::pem::Error>,
 ) -> Option<(T, PathBuf)> {
-    let file = around.folder.join(&path.value);
+    let file = around.file(&path.value);
     match read(&file) {
         Ok(content) => Some((content, file)),
         Err(error) => {

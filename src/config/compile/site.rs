@@ -48,7 +48,7 @@ pub(super) fn branding(
     }
     let logo = match &section.logo {
         None => None,
-        Some(path) => match read_logo(&around.folder.join(&path.value)) {
+        Some(path) => match read_logo(&around.file(&path.value)) {
             Ok(logo) => Some(logo),
             Err(finding) => {
                 findings.error(path, finding);

@@ -44,6 +44,17 @@ pub struct Door {
     pub admin_listen: Option<SocketAddr>,
     /// The kind of trusted proxy that may ask about requests; `None` for none.
     pub forward_auth: Option<ForwardAuthPeer>,
+    /// How it ends.
+    pub drain: Drain,
+}
+
+/// How long the end of the process may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// For others to notice, while everything goes on.
+    pub delay: Duration,
+    /// For what is open to end by itself.
+    pub patience: Duration,
 }
 
 /// What clients are held to; the reference of `[server.limits]` says more of each.

@@ -90,6 +90,19 @@ pub struct Server {
     /// default nobody may ask.
     #[schemars(example = &"nginx")]
     pub forward_auth: Option<At<ForwardAuthPeer>>,
+    /// How long requests in flight, WebSockets and event streams may go on when the gateway is told to end
+    /// (SIGTERM, SIGINT) or hands over to its successor (SIGUSR2). Meanwhile nothing new is accepted, kept
+    /// connections are asked to go, and what is still open after this is closed: a WebSocket with status 1001, an
+    /// event stream at its end. A second SIGTERM closes it at once. The default lets downloads end; what stops
+    /// the process for good (systemd's TimeoutStopSec, Kubernetes' terminationGracePeriodSeconds) must wait for
+    /// longer than this and `drain_delay` together.
+    #[schemars(example = &"5m")]
+    pub drain: At<Period>,
+    /// How long the gateway goes on accepting after it is told to end, while `/readyz` says already that it is
+    /// about to: for a load balancer in front that has to notice first. The default is for none, and for one
+    /// that tries another server when a connection is refused. A successor (SIGUSR2) takes over at once.
+    #[schemars(example = &"10s")]
+    pub drain_delay: At<Lasting>,
 }
 
 /// A proxy that asks about requests and serves them itself.
@@ -205,6 +218,8 @@ impl Default for Server {
             limits: Table::default(),
             admin_listen: None,
             forward_auth: None,
+            drain: Period::seconds(30).into(),
+            drain_delay: Lasting::NOT.into(),
         }
     }
 }

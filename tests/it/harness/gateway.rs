@@ -13,7 +13,14 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse::{
-    clock::Clock, condition::Condition, gateway::Listeners, server::Gatehouse, telemetry::access,
+    clock::Clock,
+    condition::Condition,
+    gateway::Listeners,
+    server::Gatehouse,
+    telemetry::{
+        access,
+        metrics::{ReloadOf, ReloadResult},
+    },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -231,6 +238,53 @@ impl Gateway {
         &self.running.as_ref().expect("it runs").core().condition
     }
 
+    /// Has the gateway look after the files of its configuration, as `gatehouse serve` does.
+    pub fn looks_after_its_files(&self) {
+        let (_, files) = gatehouse::config::read(&self.config);
+        self.running().look_after(files);
+    }
+
+    /// Writes something else in the place of a part of the configuration file.
+    pub fn rewrite(&self, part: &str, by: &str) {
+        let before = std::fs::read_to_string(&self.config).unwrap();
+        assert!(before.contains(part), "{part}: not in {before}");
+        std::fs::write(&self.config, before.replace(part, by)).unwrap();
+    }
+
+    /// Asks for a reload, as SIGHUP does.
+    pub fn ask_for_reload(&self) {
+        self.running().core().reloads.ask();
+    }
+
+    /// How many configurations were taken up, and refused.
+    pub fn reloads(&self, of: ReloadOf) -> (u64, u64) {
+        let reloads = &self.running().core().metrics.reloads;
+        let count = |result| reloads.of(of, result);
+        (count(ReloadResult::Taken), count(ReloadResult::Refused))
+    }
+
+    /// What is wrong with the configuration file, if anything.
+    pub fn trouble_with_configuration(&self) -> Option<String> {
+        let condition = &self.running().core().condition;
+        let trouble = condition.configuration.trouble()?;
+        Some(trouble.problem.clone())
+    }
+
+    /// What is wrong with the certificates, if anything.
+    pub fn trouble_with_certificates(&self) -> Option<String> {
+        let trouble = self.running().core().condition.certificates.trouble()?;
+        Some(trouble.problem.clone())
+    }
+
+    /// What it works with.
+    pub fn core(&self) -> std::sync::Arc<gatehouse::core::Core> {
+        self.running().core().clone()
+    }
+
+    fn running(&self) -> &Gatehouse {
+        self.running.as_ref().expect("it runs")
+    }
+
     /// Puts the gateway's clock forward.
     pub fn after(&self, minutes: u64) {
         self.clock.advance(Duration::from_secs(60 * minutes));
@@ -241,6 +295,12 @@ impl Gateway {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
+    }
+
+    /// The same, as a signal does: after the configured delay.
+    pub async fn is_told_to_end(&mut self) {
+        let running = self.running.take().expect("it runs");
+        running.end(std::future::pending()).await;
     }
 
     /// Stops the gateway and starts it again on the same store and address.
@@ -392,6 +452,10 @@ impl Setup {
             writeln!(file, "auth_host = '{AUTH_HOST}'").unwrap();
         }
         file.push_str(&self.server);
+        if !self.server.contains("drain") {
+            // People's browsers keep connections, and nobody waits for those here.
+            file.push_str("drain = '5s'\n");
+        }
         for pair in &self.pairs {
             write!(
                 file,

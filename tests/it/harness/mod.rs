@@ -18,6 +18,7 @@ pub mod frames;
 pub mod gateway;
 pub mod hostile;
 pub mod live;
+pub mod load;
 pub mod mailbox;
 pub mod nginx;
 pub mod outer_proxy;

@@ -1,7 +1,9 @@
-//! The gateway as a process of its own, for what only a process can do: die without a warning.
+//! The gateway as a process of its own, for what only a process can do: die without a warning, hear signals, hand over.
 
 use std::{
+    future::ready,
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -9,12 +11,26 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread,
+    time::Duration,
 };
+
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+
+use super::waiting::within;
 
 /// `gatehouse serve`, running.
 pub struct Process {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The process that serves: another one after a restart.
+    serving: Pid,
+    /// Those that have served.
+    before: Vec<Pid>,
+    /// How many records of the log have been looked at.
+    heard: usize,
 }
 
 impl Process {
@@ -49,6 +65,7 @@ impl Process {
             .env_remove("GATEHOUSE_LOG")
             .env_remove("RUST_LOG")
             .envs(environment.iter().copied())
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -68,12 +85,83 @@ impl Process {
                 written.lock().unwrap().push(line);
             }
         });
-        let process = Self { child, log };
         let mut line = String::new();
         tokio::task::block_in_place(|| BufReader::new(stdout).read_line(&mut line))
             .expect("it prints where it listens");
-        assert!(line.starts_with("listening on "), "{line:?}");
+        let address = line.trim().strip_prefix("listening on ");
+        let address = address.unwrap_or_else(|| panic!("{line:?}, and {:?}", log.lock().unwrap()));
+        let process = Self {
+            address: address.parse().expect("an address"),
+            serving: Pid::from_child(&child),
+            child,
+            log,
+            before: Vec::new(),
+            heard: 0,
+        };
         (process, lines)
+    }
+
+    /// Sends a signal to the process that serves.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.serving, signal).expect("it runs");
+    }
+
+    /// Waits until the log says this, after what it said before; gives the record.
+    pub async fn says(&mut self, message: &str) -> serde_json::Value {
+        let (log, heard) = (&self.log, &mut self.heard);
+        within(A_WHILE, message, || {
+            let log = log.lock().unwrap();
+            let mut fresh = log.iter().enumerate().skip(*heard);
+            let found = fresh.find_map(|(index, line)| {
+                let record: serde_json::Value = serde_json::from_str(line).ok()?;
+                let said = record["fields"]["message"].as_str()?.contains(message);
+                said.then_some((index, record))
+            });
+            let found = found.map(|(index, record)| {
+                *heard = index + 1;
+                record
+            });
+            ready(found)
+        })
+        .await
+    }
+
+    /// Has it hand over to a new process.
+    pub async fn restart(&mut self) {
+        self.signal(Signal::USR2);
+        let record = self.says("a new process serves").await;
+        let id = record["fields"]["process"].as_i64().expect("its id");
+        let successor = Pid::from_raw(id.try_into().unwrap()).expect("an id");
+        self.before
+            .push(std::mem::replace(&mut self.serving, successor));
+    }
+
+    /// Whether the process that serves, or one before it, is still there.
+    pub fn runs(&mut self) -> bool {
+        // The first one is ours to bury.
+        drop(self.child.try_wait());
+        is_there(self.serving)
+    }
+
+    /// Waits until those that have served before are gone.
+    pub async fn alone(&mut self) {
+        let (before, child) = (&self.before, &mut self.child);
+        within(A_WHILE, "those before end", || {
+            // The first one is ours to bury.
+            drop(child.try_wait());
+            ready(before.iter().all(|id| !is_there(*id)).then_some(()))
+        })
+        .await;
+    }
+
+    /// Waits until nothing of it runs any more.
+    pub async fn ended(&mut self) {
+        within(A_WHILE, "it ends", || ready((!self.runs()).then_some(()))).await;
+    }
+
+    /// Everything it has logged, and those that served before or after it.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
     }
 
     /// What it has logged so far as a warning or worse.
@@ -109,5 +197,19 @@ impl Drop for Process {
         // It may have ended by itself; either way it is gone when this returns.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let first = Pid::from_child(&self.child);
+        let others = self.before.iter().chain([&self.serving]);
+        for id in others.filter(|id| **id != first) {
+            let _ = kill_process(*id, Signal::KILL);
+        }
     }
 }
+
+/// A process that nobody has buried counts as gone.
+fn is_there(id: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// A debug build on a busy machine takes its time to start.
+const A_WHILE: Duration = Duration::from_secs(60);
