@@ -19,7 +19,7 @@ use crate::{
     shadow::Shadow,
     snapshot::Snapshot,
     store::{Store, StoreError, sqlite::SqliteStore},
-    telemetry::metrics::Metrics,
+    telemetry::{access_log::AccessLog, metrics::Metrics, traces::Traces},
 };
 
 /// One Gatehouse, shared by the gateway, its pages and its background work; the command line opens one of
@@ -45,6 +45,10 @@ pub struct Core {
     pub shadow: Shadow,
     /// New configurations while it runs.
     pub reloads: Reloads,
+    /// Where lines about requests go; nowhere until the server starts it.
+    pub access_log: AccessLog,
+    /// Where spans of requests go; nowhere unless the server starts it.
+    pub traces: Option<Traces>,
     snapshot: ArcSwap<Snapshot>,
 }
 
@@ -109,6 +113,8 @@ impl Core {
             metrics,
             condition: Arc::default(),
             reloads: Reloads::default(),
+            access_log: AccessLog::default(),
+            traces: None,
             store,
             clock,
             secret,

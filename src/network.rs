@@ -22,6 +22,13 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Its first address.
+    pub const fn address(self) -> IpAddr {
+        self.0
+    }
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -27,6 +27,10 @@ use crate::{
     shadow::{Summary, TELL_EVERY},
     sign_in,
     sockets::Sockets,
+    telemetry::{
+        access_log::{self, AccessLog},
+        traces::{self, Traces},
+    },
     web::{asset_server, error::Refusal, jwks, respond},
 };
 
@@ -66,6 +70,12 @@ pub enum StartError {
     /// Mail cannot leave as configured.
     #[error(transparent)]
     Mail(#[from] mail::OpenError),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] access_log::OpenError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] traces::OpenError),
 }
 
 /// How often other nodes' changes are looked for: a revocation takes effect within a second.
@@ -135,7 +145,9 @@ impl Gatehouse {
             Some(mail) => Some(mail::open(mail).await?),
             None => None,
         };
-        let core = Arc::new(Core::open(config, clock).await?);
+        let mut core = Core::open(config, clock).await?;
+        core.start_telling()?;
+        let core = Arc::new(core);
         let gateway = Gateway::start(Arc::clone(&core), pages(&core), listeners).await?;
         let monitoring = Monitoring::start(admin, &core, &gateway.certificates())
             .map_err(GatewayError::Listener)?;
@@ -256,12 +268,34 @@ impl Gatehouse {
         }
         // Until here it has told those who watch that it is stopping.
         drop(self.monitoring);
+        self.core.stop_telling().await;
     }
 
     /// Runs until the process is told to end, then stops.
     pub async fn run_until_signalled(self) {
         signalled().await;
         self.end(std::future::pending()).await;
+    }
+}
+
+impl Core {
+    /// Opens where lines and spans of requests go.
+    fn start_telling(&mut self) -> Result<(), StartError> {
+        let config = &self.snapshot().config;
+        let metrics = &self.metrics;
+        self.access_log = AccessLog::start(&config.log, metrics.access_lines_dropped.clone())?;
+        if let Some(traces) = &config.traces {
+            self.traces = Some(Traces::start(traces, metrics.spans_dropped.clone())?);
+        }
+        Ok(())
+    }
+
+    /// Sees the last of them off.
+    async fn stop_telling(&self) {
+        self.access_log.flush().await;
+        if let Some(traces) = &self.traces {
+            traces.stop().await;
+        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! `gatehouse check` and `gatehouse explain`.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use axum::http::Method;
 use clap::Args;
 use serde_json::json;
 
-use super::{Common, Failure, Report};
+use super::{
+    Common, Failure, Report,
+    logged::{self, LogError, People},
+};
 use crate::{
     config::{self, Config, Origin, Period},
     email_address::EmailAddress,
+    id::RequestId,
     policy::{
         certificate::CertificateName,
         explain::{Explanation, Question, SessionKind, explain as explain_policy},
@@ -48,28 +52,82 @@ pub(super) fn check(common: &Common) -> Result<Report, Failure> {
 #[derive(Debug, Args)]
 pub struct Explain {
     /// Such as GET.
-    method: String,
+    #[arg(required_unless_present_any = FROM_A_LOG, conflicts_with_all = FROM_A_LOG)]
+    method: Option<String>,
     /// Such as https://app.example.com/money/transfer?to=ann.
-    url: String,
+    #[arg(required_unless_present_any = FROM_A_LOG, conflicts_with_all = FROM_A_LOG)]
+    url: Option<String>,
     /// For these kinds of session: none, restricted, full, step_up or step_up:AGE. All of them unless given.
-    #[arg(long, value_delimiter = ',', value_parser = session_kind)]
+    #[arg(long, value_delimiter = ',', value_parser = session_kind, conflicts_with_all = FROM_A_LOG)]
     session: Vec<SessionKind>,
     /// The address of the person who asks.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = FROM_A_LOG)]
     email: Option<String>,
     /// Their groups.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', conflicts_with_all = FROM_A_LOG)]
     groups: Vec<String>,
     /// The names on the client certificate of the connection, such as backup.example.com.
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = certificate_name)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = certificate_name,
+        conflicts_with_all = FROM_A_LOG
+    )]
     certificate: Vec<CertificateName>,
+    /// An access log in JSON, once for each file; `-` is standard input. Other lines in it are passed over. Has every
+    /// request of it decided by the configuration, which may be a candidate, and sums up what would change.
+    #[arg(long, value_name = "FILE")]
+    log: Vec<PathBuf>,
+    /// The id of a request, as its error page and its answer's X-Request-Id have it. Says what was decided of it, by
+    /// which rule, and what was missing. Looked for in --log, else in log.access_file.
+    #[arg(long, value_name = "ID", value_parser = request_id)]
+    request_id: Option<RequestId>,
+    /// Do not look up in the store who the accounts of a log are.
+    #[arg(long, conflicts_with_all = ["method", "url"])]
+    no_store: bool,
+    /// Exit with 1 if anything would change.
+    #[arg(long, conflicts_with_all = ["method", "url", "request_id"])]
+    fail_on_change: bool,
 }
 
-/// Says which route a request falls under, and what each kind of session would get.
+const FROM_A_LOG: [&str; 2] = ["log", "request_id"];
+
+/// Says which route a request falls under, and what each kind of session would get; or what a log tells.
 pub(super) fn explain(common: &Common, explain: &Explain) -> Result<Report, Failure> {
-    let method = Method::from_str(&explain.method)
-        .map_err(|_| Failure::Usage(format!("{:?} is not a method such as GET", explain.method)))?;
-    let (host, target) = split(&explain.url)?;
+    match (&explain.method, &explain.url) {
+        (Some(method), Some(url)) => explain_request(common, explain, method, url),
+        (None, _) | (_, None) => explain_log(common, explain),
+    }
+}
+
+fn explain_log(common: &Common, explain: &Explain) -> Result<Report, Failure> {
+    let config = super::load(common)?;
+    let people = match explain.no_store {
+        true => People::default(),
+        false => super::runtime()?.block_on(People::of_store(&config))?,
+    };
+    if let Some(id) = explain.request_id {
+        let places = logged::request::places(&explain.log, &config)?;
+        return Ok(logged::request::run(id, &places, &config, &people)?);
+    }
+    let (report, changed) = logged::replay::run(&explain.log, &config, &people)?;
+    if explain.fail_on_change && changed > 0 {
+        super::print(common, &report);
+        return Err(LogError::Changes(changed).into());
+    }
+    Ok(report)
+}
+
+fn explain_request(
+    common: &Common,
+    explain: &Explain,
+    method: &str,
+    url: &str,
+) -> Result<Report, Failure> {
+    let method = Method::from_str(method)
+        .map_err(|_| Failure::Usage(format!("{method:?} is not a method such as GET")))?;
+    let (host, target) = split(url)?;
     let target = Target::parse(target.as_bytes()).map_err(|error| {
         Failure::Usage(format!(
             "this target is refused with 400 whatever the route: {error}"
@@ -209,6 +267,11 @@ fn split(url: &str) -> Result<(String, &str), Failure> {
 fn certificate_name(text: &str) -> Result<CertificateName, String> {
     CertificateName::parse(text)
         .ok_or_else(|| "expected a DNS name or a URI, as certificates name machines".to_owned())
+}
+
+fn request_id(text: &str) -> Result<RequestId, String> {
+    RequestId::parse(text)
+        .ok_or_else(|| "expected 32 hexadecimal digits, as an error page shows them".to_owned())
 }
 
 fn session_kind(text: &str) -> Result<SessionKind, String> {

@@ -5,6 +5,7 @@ mod account;
 mod check;
 mod help;
 mod key;
+mod logged;
 mod manual;
 mod recovery;
 mod serve;
@@ -79,7 +80,8 @@ enum Command {
     },
     /// List every problem of the configuration: file, line, key, value and what is accepted.
     Check,
-    /// Say which route a request falls under and what each kind of session would get.
+    /// Say which route a request falls under and what each kind of session would get; what was decided of one that
+    /// is in the access log; or what a configuration would change for all that are.
     Explain(check::Explain),
     /// Accounts.
     #[command(subcommand)]
@@ -122,6 +124,8 @@ enum Failure {
     Admin(#[from] AdminError),
     #[error(transparent)]
     Demo(#[from] demo::DemoError),
+    #[error(transparent)]
+    Log(#[from] logged::LogError),
     #[error("the runtime does not start")]
     Runtime(#[source] std::io::Error),
     #[error("cannot write {}; give a folder that you may write to", path.display())]
@@ -158,6 +162,7 @@ pub fn main() -> ExitCode {
                 | Failure::Start(_)
                 | Failure::Admin(_)
                 | Failure::Demo(_)
+                | Failure::Log(_)
                 | Failure::Runtime(_)
                 | Failure::Manual { .. }
                 | Failure::Handover(_) => ExitCode::FAILURE,

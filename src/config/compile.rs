@@ -11,12 +11,14 @@ mod header_edits;
 mod hold;
 mod identity;
 mod live;
+mod log;
 mod origins;
 mod people;
 mod routes;
 mod secret;
 mod server;
 mod site;
+mod traces;
 mod upstreams;
 
 use std::{
@@ -81,6 +83,8 @@ pub(super) fn compile(
     let deliveries = identity
         .as_ref()
         .and_then(|identity| deliveries::all(file, identity, around, findings));
+    let log = log::log(&file.log, around, findings);
+    let traces = traces::traces(file.traces.as_ref(), around, findings);
     let door = door::door(file, relying_party.as_ref(), around, findings);
     let hold = hold::hold(&file.hold, findings);
     if let Some(relying_party) = &relying_party {
@@ -109,6 +113,8 @@ pub(super) fn compile(
         door: door?,
         report_only: report_only?,
         hold: hold?,
+        log: log?,
+        traces: traces?,
     })
 }
 

@@ -3,6 +3,7 @@
 mod delivery;
 mod hold;
 mod identity;
+mod operation;
 mod relying_party;
 mod server;
 mod upstream;
@@ -13,6 +14,7 @@ pub use self::{
     delivery::{AppCredential, AppHost, Delivery, HeaderEdits, Live, PathPrefix},
     hold::HoldLimits,
     identity::{Identity, IdentityPreset},
+    operation::{AccessFormat, Log, Traces},
     relying_party::{Origin, RelyingParty},
     server::{Door, DoorLimits, Drain, ForwardAuthPeer, HeaderSize, SecretSource, TlsFiles},
     upstream::{
@@ -66,6 +68,10 @@ pub struct Config {
     pub report_only: Option<Arc<ReportOnly>>,
     /// What is kept of people who have to sign in first; `None` for nothing.
     pub hold: Option<HoldLimits>,
+    /// What is written of every request.
+    pub log: Log,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 /// How the pages look like the operator's own.

@@ -7,10 +7,12 @@
 mod administration;
 mod delivery;
 mod hold;
+mod log;
 mod people;
 mod route;
 mod server;
 mod site;
+mod traces;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -20,6 +22,7 @@ pub use self::{
     administration::Admin,
     delivery::{Authorization, RequestHeaders, ResponseHeaders},
     hold::HoldTable,
+    log::{AccessFormat, Log},
     people::{
         BackupCodes, CustomIdentity, EmailMethod, Enrolment, Grants, Identity, Methods, Mode,
         Pairing, PasskeyMethod, Preset, Session,
@@ -27,14 +30,15 @@ pub use self::{
     route::{AccessLevel, Allow, HttpMethod, LiveUntil, Route, Tolerated},
     server::{ForwardAuthPeer, Limits, Server, Tls},
     site::{Mail, RelyingParty, Store},
+    traces::Traces,
     upstream::{Balance, Eject, Health, Upstream, UpstreamProtocol, UpstreamTls},
 };
 pub use super::{
     at::At,
     table::Table,
     value::{
-        Cidr, Colour, Hold, Lasting, Listen, Number, Period, SecretText, ServerAddress, Size,
-        StoreUrl,
+        Cidr, Colour, Hold, Lasting, Listen, Number, Period, SecretText, ServerAddress, Share,
+        Size, StoreUrl,
     },
 };
 
@@ -68,6 +72,10 @@ pub struct File {
     pub admin: Table<Admin>,
     /// What upstreams are told about the person.
     pub identity: Table<Identity>,
+    /// What is written of every request.
+    pub log: Table<Log>,
+    /// Where traces go. Without this table there are none.
+    pub traces: Option<Section<Traces>>,
     /// The apps behind the gateway, one table each; none is needed where every route is for forward-auth.
     pub upstream: Vec<Section<Upstream>>,
     /// What each request needs and where it goes, one table each. They are read from top to bottom and the

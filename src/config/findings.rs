@@ -10,12 +10,13 @@ use super::{
 };
 
 /// Keys whose values may be secrets.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
     "server.secret",
     "mail.url",
     "route.authorization.basic",
     "route.authorization.bearer",
     "route.request_headers.set",
+    "traces.headers",
 ];
 
 /// The longest value that is repeated in a problem, in characters.

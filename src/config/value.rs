@@ -10,6 +10,7 @@ mod lasting;
 mod number;
 mod period;
 mod secret;
+mod share;
 mod size;
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
@@ -30,6 +31,7 @@ pub use self::{
     number::Number,
     period::Period,
     secret::SecretText,
+    share::Share,
     size::Size,
 };
 
@@ -106,5 +108,6 @@ written!(
     Hold,
     Size,
     Cidr,
-    Lasting
+    Lasting,
+    Share
 );

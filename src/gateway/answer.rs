@@ -40,6 +40,7 @@ pub async fn whole(
     }
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
     strict_transport::say(&mut head, passage)?;
+    passage.unwritten.note_status(head.status);
     session.write_response_header(Box::new(head), false).await?;
     session.write_response_body(Some(body), true).await
 }
@@ -60,5 +61,6 @@ pub async fn events(
     let mut head = ResponseHeader::from(parts);
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
     strict_transport::say(&mut head, passage)?;
+    passage.unwritten.note_status(head.status);
     event_stream::write(session, head, events, &passage.lifeline).await
 }

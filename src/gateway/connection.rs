@@ -297,9 +297,6 @@ impl HttpServerApp for Connection {
             stages: self.house.stages.clone(),
         };
         let reused = Lifeline::run(&self.house.core, bond, exchange).await;
-        if matches!(reused, None | Some(None)) {
-            self.house.core.metrics.cut_requests.inc();
-        }
         let reused = reused.flatten().flatten();
         if self.deadline.was_left_unread() {
             self.house.core.metrics.unread_requests.inc();

@@ -13,7 +13,8 @@ use std::{
 
 use tokio::time::Sleep;
 
-use crate::id::RequestId;
+use super::lifeline::Lifeline;
+use crate::{id::RequestId, telemetry::access::CutShort};
 
 tokio::task_local! {
     static DEADLINE: Cell<Option<(Instant, RequestId)>>;
@@ -32,6 +33,7 @@ pub async fn run<T>(exchange: impl Future<Output = T>) -> Option<T> {
                 match DEADLINE.with(Cell::get) {
                     None => Poll::Pending,
                     Some((deadline, request_id)) => alarm.poll(deadline, context).map(|()| {
+                        Lifeline::present().note_cut(CutShort::TookTooLong);
                         tracing::warn!(%request_id, "an exchange was cut: it took longer than its upstream allows"
                         );
                         None

@@ -1,5 +1,7 @@
 //! What went wrong while a request was forwarded: what its sender is told, and what the log is.
 
+use std::time::Instant;
+
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     refusal::Refusal,
     upload,
 };
-use crate::telemetry::metrics::UpstreamFailure;
+use crate::telemetry::{access::CutShort, metrics::UpstreamFailure};
 
 /// What a failed request is answered with; `None` when the client is gone.
 pub fn refusal_for(error: &Error) -> Option<Refusal> {
@@ -62,6 +64,21 @@ pub const fn kind(error: &Error) -> UpstreamFailure {
         }
         // The library may add types; what is left is about what the upstream sent.
         _ => UpstreamFailure::BadAnswer,
+    }
+}
+
+/// Why an exchange ended in the middle, for its line.
+pub fn cut(error: &Error, passage: &Passage) -> CutShort {
+    match error.esource() {
+        ErrorSource::Upstream => {
+            let deadline = passage.forwarding.as_ref().and_then(Forwarding::deadline);
+            match deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                true => CutShort::TookTooLong,
+                false => CutShort::UpstreamFailed,
+            }
+        }
+        ErrorSource::Downstream => CutShort::ClientLeft,
+        ErrorSource::Internal | ErrorSource::Unset => CutShort::Failed,
     }
 }
 

@@ -28,7 +28,6 @@ use crate::{
 pub struct Forwarding {
     snapshot: Arc<Snapshot>,
     upstream: usize,
-    route_line: usize,
     route: usize,
     began: Instant,
     websocket: bool,
@@ -106,7 +105,6 @@ impl Forwarding {
             })?;
         Ok(Self {
             upstream: index,
-            route_line: route.line,
             route: route.index,
             snapshot,
             began: asked.began,
@@ -119,11 +117,6 @@ impl Forwarding {
             anew: false,
             answered: false,
         })
-    }
-
-    /// Line of the route in the configuration file.
-    pub const fn route_line(&self) -> usize {
-        self.route_line
     }
 
     /// What its route says about forwarding.

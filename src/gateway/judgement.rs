@@ -3,13 +3,13 @@
 use crate::{
     config::Config,
     policy::{
-        decision::{Challenge, Decision, Denial, Request, decide},
+        decision::{Challenge, Decision, Denial, Request, decide, demand},
         destination::decide_both,
         own_page::is_own_page,
         route::{Route, RouteTable},
         target::Target,
     },
-    telemetry::access::Outcome,
+    telemetry::access::{Outcome, Rule},
 };
 
 /// The verdict by everything that a request acts on. What is written elsewhere is written by the same app, under
@@ -51,6 +51,24 @@ pub fn is_for_others(config: &Config, request: &Request<'_>) -> bool {
             .routes
             .find(request.method, request.host, request.target)
             .is_some_and(|route| route.upstream.is_none())
+}
+
+/// The route that a request falls under, as its line tells it.
+pub fn rule(routes: &RouteTable, request: &Request<'_>, decision: &Decision<'_>) -> Option<Rule> {
+    match decision {
+        Decision::Forward(permit) => Some(Rule {
+            line: permit.route().line,
+            access: permit.access(),
+        }),
+        Decision::OwnPage => None,
+        Decision::Challenge(_) | Decision::Deny(_) => {
+            let (route, access) = demand(routes, request.method, request.host, request.target)?;
+            Some(Rule {
+                line: route.line,
+                access,
+            })
+        }
+    }
 }
 
 /// As the access log calls it.

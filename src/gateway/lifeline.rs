@@ -18,7 +18,10 @@ use super::{
     farewell::{Carried, Wire},
     tenure::{Asked, Cut, Standing, Tenure},
 };
-use crate::{core::Core, id::RequestId, session::following::use_period, store::StoreError};
+use crate::{
+    core::Core, id::RequestId, session::following::use_period, store::StoreError,
+    telemetry::access::CutShort,
+};
 
 tokio::task_local! {
     static LIFELINE: Arc<Lifeline>;
@@ -35,6 +38,8 @@ pub struct Lifeline {
     moved_at: AtomicU64,
     body_is_in: AtomicBool,
     is_answered: AtomicBool,
+    /// Why it was cut.
+    cut: OnceLock<CutShort>,
 }
 
 /// What ties an exchange to its connection and the gateway.
@@ -143,6 +148,16 @@ impl Lifeline {
         self.is_answered.store(true, Ordering::Relaxed);
     }
 
+    /// Notes why the exchange is about to be cut; the first reason stays.
+    pub fn note_cut(&self, cut: CutShort) {
+        let _ = self.cut.set(cut);
+    }
+
+    /// Why the exchange was cut, if it was.
+    pub fn cut_by(&self) -> Option<CutShort> {
+        self.cut.get().copied()
+    }
+
     async fn cut(&self, core: &Core) {
         let watched = self.until_it_lasts().await;
         let cut = tokio::select! {
@@ -157,6 +172,7 @@ impl Lifeline {
             Standing::Held(tenure) => Some(tenure.visit().claims.sid),
             Standing::Free | Standing::Open(_) => None,
         };
+        self.note_cut(cut.into());
         let request_id = watched.request_id;
         match cut {
             Cut::SessionOver | Cut::SessionExpired | Cut::NotGranted | Cut::StepUpTooOld => {

@@ -7,8 +7,9 @@
 //! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
 //! theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands
 //! still, [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes
-//! in; [`terms`] changes what connections are held to; [`peers`] and [`health`] are about the servers of upstreams. [`drain`] is how it all ends, and [`farewell`] what
-//! is said then.
+//! in; [`terms`] changes what connections are held to; [`record`] is what is written of each request, [`trace`] its
+//! spans; [`peers`] and [`health`] are about the servers of upstreams. [`drain`] is how it all ends, and [`farewell`]
+//! what is said then.
 
 mod admission;
 mod answer;
@@ -36,7 +37,7 @@ mod framing;
 mod health;
 mod http2;
 mod introduction;
-mod judgement;
+pub(crate) mod judgement;
 mod lifeline;
 mod meter;
 mod own_pages;
@@ -44,6 +45,7 @@ mod passage;
 mod peers;
 mod proxy;
 mod proxy_header;
+mod record;
 mod redirect;
 mod refusal;
 mod response;
@@ -54,6 +56,7 @@ mod tenure;
 mod terms;
 mod tls;
 mod tls_watch;
+mod trace;
 mod upload;
 mod would;
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use pingora::{Error, ErrorType, http::RequestHeader};
 
 use super::{
@@ -18,19 +18,21 @@ use super::{
     forwarded::Believed,
     forwarding::Forwarding,
     lifeline::{Lifeline, Patience, Watched},
+    record::Unwritten,
     tenure::Standing,
+    trace::Trace,
     upload,
     would::Differences,
 };
 use crate::{
+    clock::Timestamp,
     config::{Config, Delivery},
     core::Core,
     id::RequestId,
-    network::Network,
     policy::certificate::CertificateName,
     session::Visit,
     snapshot::Snapshot,
-    telemetry::access::{AccessRecord, Outcome, SessionKind},
+    telemetry::access::{Outcome, Rule},
     web::caller::Caller,
 };
 
@@ -76,6 +78,14 @@ pub struct Passage {
     pub lap: Instant,
     /// Whether another proxy asks about a request that it has; then that is what [`Self::facts`] are about.
     pub forward_auth: Option<Call>,
+    /// The route that it falls under.
+    pub rule: Option<Rule>,
+    /// When it was decided on.
+    pub decided_at: Option<Timestamp>,
+    /// For its line in the access log.
+    pub unwritten: Unwritten,
+    /// Its spans, where traces go anywhere.
+    pub trace: Option<Box<Trace>>,
 }
 
 impl Passage {
@@ -103,6 +113,10 @@ impl Passage {
             place: None,
             would: Differences::default(),
             forward_auth: None,
+            rule: None,
+            decided_at: None,
+            unwritten: Unwritten::default(),
+            trace: None,
         }
     }
 
@@ -200,52 +214,6 @@ impl Passage {
             client: self.client,
             host: facts.authority.host().to_owned(),
             certificate: self.arrival.certificate(),
-        }
-    }
-
-    /// The line for the access log.
-    pub fn record<'a>(&'a self, method: &'a Method, status: Option<u16>) -> AccessRecord<'a> {
-        AccessRecord {
-            request_id: self.request_id,
-            method: match (&self.forward_auth, &self.facts) {
-                (Some(_), Some(facts)) => facts.method.as_str(),
-                (None, _) | (_, None) => method.as_str(),
-            },
-            host: self.facts.as_ref().map(|facts| facts.authority.host()),
-            path: self.facts.as_ref().map(|facts| facts.target.path()),
-            status,
-            decision: self.outcome,
-            route: match self.forward_auth {
-                Some(call) => call.route_line,
-                None => self.forwarding.as_ref().map(Forwarding::route_line),
-            },
-            upstream: self
-                .forwarding
-                .as_ref()
-                .map(|forwarding| forwarding.upstream().name.as_str()),
-            server: self.forwarding.as_ref().map(Forwarding::server),
-            duration: self.began.elapsed(),
-            network: Network::of(self.client),
-            account: self.visit.as_ref().map(|visit| visit.account.id),
-            session: match &self.visit {
-                None => SessionKind::None,
-                Some(visit) if visit.claims.restricted => SessionKind::Restricted,
-                Some(_) => SessionKind::Full,
-            },
-            report_only: self.would.report_only.as_ref().map(|would| would.outcome),
-            report_only_route: self
-                .would
-                .report_only
-                .as_ref()
-                .and_then(|would| would.route),
-            shadow: self.would.shadow.as_ref().map(|would| would.outcome),
-            shadow_route: self.would.shadow.as_ref().and_then(|would| would.route),
-            shadow_upstream: self
-                .would
-                .shadow
-                .as_ref()
-                .and_then(|would| would.upstream.as_deref()),
-            forward_auth: self.forward_auth.is_some(),
         }
     }
 }

@@ -30,12 +30,14 @@ use super::{
     judgement, own_pages,
     passage::Passage,
     peers::PeerCache,
+    record::Unwritten,
     redirect,
     refusal::Refusal,
     response,
     sparingly::Sparingly,
     strict_transport,
     tenure::Standing,
+    trace::Trace,
     upload, would,
 };
 use crate::{
@@ -44,7 +46,7 @@ use crate::{
     session::Visit,
     telemetry::{
         access::Outcome,
-        metrics::{Phase, ResponseClass},
+        metrics::Phase,
     },
 };
 
@@ -84,6 +86,15 @@ impl Proxy {
         passage: &mut Passage,
     ) -> pingora::Result<Verdict> {
         observe(session, passage);
+        passage.unwritten = Unwritten::of(Arc::clone(&self.core), session);
+        passage.trace = self.core.traces.as_ref().map(|traces| {
+            let headers = &session.req_header().headers;
+            Box::new(Trace::begin(traces, headers, passage.arrival.trusted))
+        });
+        let _step = passage
+            .trace
+            .as_ref()
+            .and_then(|trace| trace.step("decide"));
         passage.place = self.admission.request();
         if passage.place.is_none() {
             passage.outcome = Outcome::Overloaded;
@@ -200,6 +211,8 @@ impl Proxy {
             destination,
             &decision,
         );
+        passage.decided_at = Some(request.now);
+        passage.rule = judgement::rule(&snapshot.config.routes, &request, &decision);
         match decision {
             Decision::Forward(permit) if passage.forward_auth.is_some() => Verdict::Answer(
                 forward_auth::pass(&self.core, session.req_header(), passage, &facts, &permit),
@@ -262,6 +275,10 @@ impl Proxy {
         passage: &Passage,
         facts: &RequestFacts,
     ) -> own_pages::Answer {
+        let _step = passage
+            .trace
+            .as_ref()
+            .and_then(|trace| trace.step("own page"));
         let caller = passage.caller(facts);
         let patience = passage.config().door.limits.stall_timeout;
         let answer = own_pages::call(self.pages.clone(), session, facts, caller, patience).await;
@@ -349,10 +366,13 @@ impl ProxyHttp for Proxy {
     /// Without leave there is no upstream, whatever went wrong before.
     async fn upstream_peer(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         passage: &mut Passage,
     ) -> pingora::Result<Box<HttpPeer>> {
         passage.lifeline.note_connecting();
+        if let (Some(trace), Some(forwarding)) = (&mut passage.trace, &passage.forwarding) {
+            trace.connect(&session.req_header().method, forwarding);
+        }
         let peers = self.peers.of(&passage.snapshot);
         let forwarding = passage.forwarding.as_ref();
         match forwarding.and_then(|forwarding| forwarding.peer(&peers)) {
@@ -391,6 +411,10 @@ impl ProxyHttp for Proxy {
         }
         .write(request)
         .and_then(|()| passage.introduce(request))
+        .and_then(|()| match &mut passage.trace {
+            Some(trace) => trace.introduce(request),
+            None => Ok(()),
+        })
         .map_err(Error::into_in)
     }
 
@@ -467,6 +491,7 @@ impl ProxyHttp for Proxy {
         let phases = &self.core.metrics.phases;
         phases.observe(Phase::UpstreamHeader, passage.lap());
         farewell::foresee(session, head, &passage.lifeline);
+        passage.unwritten.note_status(head.status);
         if switching {
             passage.place = None;
             // A WebSocket may be silent for as long as its two ends like.
@@ -495,6 +520,7 @@ impl ProxyHttp for Proxy {
         let refusal = failure::refusal_for(error).filter(|_| !begun);
         failure::report(error, refusal.as_ref(), passage);
         let Some(refusal) = refusal else {
+            passage.lifeline.note_cut(failure::cut(error, passage));
             // The client is gone, or has half an answer that only a cut connection can mark as such.
             return FailToProxy {
                 error_code: 0,
@@ -512,15 +538,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
-        let status = session.response_written().map(|head| head.status.as_u16());
-        self.core.metrics.requests.count(passage.outcome);
-        self.core.metrics.responses.count(ResponseClass::of(status));
-        let phases = &self.core.metrics.phases;
-        phases.observe(Phase::Total, passage.began.elapsed());
-        if passage.forward_auth.is_some() {
-            self.core.metrics.forward_auth.count(passage.outcome);
-        }
-        passage.record(&session.req_header().method, status).write();
+        passage.write_record(session);
     }
 
     /// The library's own lines would hold the query; ours is written in [`Self::fail_to_proxy`].

@@ -149,6 +149,26 @@ pub fn decide<'t>(routes: &'t RouteTable, request: &Request<'_>) -> Decision<'t>
     }
 }
 
+/// The route that a request falls under, and what it takes to pass there by every reading of it; `None` where nobody
+/// may pass.
+pub fn demand<'t>(
+    routes: &'t RouteTable,
+    method: &Method,
+    host: &str,
+    target: &Target,
+) -> Option<(&'t Route, Access)> {
+    match place(routes, method, host, target) {
+        Place::OwnPage | Place::Closed(_) => None,
+        Place::Route(route) => {
+            let others = routes.other_matches(method, host, target);
+            let access = others.fold(route.access, |access, other| {
+                access.strictest(other.route.access)
+            });
+            Some((route, access))
+        }
+    }
+}
+
 /// Finds where a request falls.
 pub(super) fn place<'t>(
     routes: &'t RouteTable,

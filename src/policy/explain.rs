@@ -10,9 +10,9 @@ pub use super::explanation::{
 };
 use super::{
     certificate::CertificateName,
-    decision::{Challenge, Decision, Denial, Place, Request, Session, decide, place},
+    decision::{Challenge, Decision, Denial, Place, Request, Session, decide, demand, place},
     own_page::is_reserved,
-    route::{Access, OtherMatch, Route, RouteTable},
+    route::{OtherMatch, Route, RouteTable},
     target::{Ambiguities, Target},
 };
 use crate::{clock::Timestamp, email_address::EmailAddress};
@@ -58,13 +58,7 @@ pub fn explain(routes: &RouteTable, question: &Question<'_>, kinds: &[SessionKin
         target: target.path_and_query(),
         route: route.map(summary),
         closed: closed(place, target, route),
-        required: match place {
-            Place::OwnPage | Place::Closed(_) => None,
-            Place::Route(route) => {
-                let others = stricter.iter().map(|other| other.route.access);
-                Some(Level::new(others.fold(route.access, Access::strictest)))
-            }
-        },
+        required: demand(routes, method, host, target).map(|(_, access)| Level::new(access)),
         other_readings: under_other_routes(&stricter, route)
             .map(|other| OtherReading {
                 path: other.reading.path().to_owned(),
@@ -163,7 +157,7 @@ mod tests {
     use super::*;
     use crate::policy::{
         certificate::Certificates,
-        route::{Allow, HostPattern, PathPattern},
+        route::{Access, Allow, HostPattern, PathPattern},
     };
 
     const KINDS: [SessionKind; 4] = [

@@ -8,7 +8,7 @@ use super::{
     certificate::{CertificateName, Certificates},
     decision::admitted,
     reading::Change,
-    route::{Access, Allow, Route},
+    route::{Access, Allow, Route, RouteTable},
 };
 use crate::email_address::EmailAddress;
 
@@ -175,6 +175,13 @@ pub enum Outcome {
 }
 
 impl RouteSummary {
+    /// The route that begins on a line of the configuration file.
+    pub fn on_line(table: &RouteTable, line: usize) -> Option<Self> {
+        let mut routes = table.routes().iter();
+        let route = routes.find(|route| route.line == line)?;
+        Some(Self::new(route))
+    }
+
     pub(super) fn new(route: &Route) -> Self {
         Self {
             number: route.index + 1,
@@ -377,7 +384,7 @@ impl fmt::Display for Outcome {
 }
 
 /// A duration as it is written in the configuration, rounded down to seconds.
-struct Span(Duration);
+pub(crate) struct Span(pub(crate) Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

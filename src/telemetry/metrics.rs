@@ -114,6 +114,10 @@ pub struct Metrics {
     pub forward_auth: Counts<Outcome>,
     /// Attempts to take something up without a restart.
     pub reloads: Reloads,
+    /// Lines of the access log that were not written.
+    pub access_lines_dropped: IntCounter,
+    /// Spans that did not reach the collector.
+    pub spans_dropped: IntCounter,
 }
 
 /// What would have been decided.
@@ -268,6 +272,16 @@ impl Metrics {
                 "Questions of other proxies, by what was decided on the request that they have.",
             )?,
             reloads: Reloads::register(&registry)?,
+            access_lines_dropped: counter(
+                &registry,
+                "gatehouse_access_lines_dropped_total",
+                "Lines of the access log that were not written, because the disk was slow or full.",
+            )?,
+            spans_dropped: counter(
+                &registry,
+                "gatehouse_spans_dropped_total",
+                "Spans of traces that did not reach the collector.",
+            )?,
             registry,
         })
     }
@@ -276,6 +290,13 @@ impl Metrics {
     pub const fn registry(&self) -> &Registry {
         &self.registry
     }
+}
+
+/// A counter of its own, at zero.
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
 }
 
 impl Default for Metrics {

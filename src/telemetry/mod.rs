@@ -1,12 +1,14 @@
 //! Logs, metrics and the audit log.
 
 pub mod access;
+pub mod access_log;
 pub mod audit;
 pub mod held;
 pub mod metrics;
 pub mod reloads;
+pub mod traces;
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, sync::OnceLock};
 
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +20,9 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+/// How the lines on standard error are written, once there are any.
+static STARTED: OnceLock<LogFormat> = OnceLock::new();
 
 /// What `serve` shows unless told otherwise. The proxy and passkey libraries quote addresses, requests and
 /// answers in lines of their own; ours tell what matters.
@@ -33,6 +38,8 @@ pub fn start_logging(format: LogFormat, default_filter: &str) {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
+    // It is started once.
+    let _ = STARTED.set(format);
     // An error says that a test has set up logging already.
     let _ = match format {
         LogFormat::Text => builder.try_init(),

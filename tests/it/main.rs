@@ -1,5 +1,6 @@
 //! The tests that drive a real gateway: one binary, so that it is linked once.
 
+mod access_log;
 mod address;
 mod administration;
 mod alerts;
@@ -16,6 +17,7 @@ mod drain;
 mod enrolment;
 mod forward_auth;
 mod forward_auth_peers;
+mod explain_log;
 mod forwarding;
 mod grpc;
 mod handoff;
@@ -55,6 +57,7 @@ mod store_trouble;
 mod streaming;
 mod tls;
 mod trial;
+mod traces;
 mod trust;
 mod upstream_log;
 mod upstream_protocols;

@@ -48,9 +48,6 @@ pub fn pass(
         tracing::error!(request_id = %passage.request_id, "what the app is to be told cannot be written");
         return refused(Refusal::internal());
     };
-    if let Some(call) = &mut passage.forward_auth {
-        call.route_line = Some(permit.route().line);
-    }
     answer
 }
 

@@ -26,8 +26,6 @@ pub struct Call {
     pub peer: ForwardAuthPeer,
     /// Whether the answer is for the visitor to see, after the peer was told that the request does not pass.
     pub for_visitor: bool,
-    /// Line of the route that the request falls under, once it passed.
-    pub route_line: Option<usize>,
 }
 
 /// Where peers ask.
@@ -61,11 +59,7 @@ impl Call {
                 Some(_),
             ) => return None,
         };
-        Some(Self {
-            peer,
-            for_visitor,
-            route_line: None,
-        })
+        Some(Self { peer, for_visitor })
     }
 }
 

@@ -285,6 +285,25 @@ impl Gateway {
         self.running.as_ref().expect("it runs")
     }
 
+    /// Has the access log opened anew, as a rotation asks for.
+    pub fn reopen_access_log(&self) {
+        let core = self.running.as_ref().expect("it runs").core();
+        let log = &core.snapshot().config.log;
+        core.access_log.reopen(log).expect("the file can be opened");
+    }
+
+    /// How many lines of the access log were lost.
+    pub fn access_lines_dropped(&self) -> u64 {
+        let core = self.running.as_ref().expect("it runs").core();
+        core.metrics.access_lines_dropped.get()
+    }
+
+    /// How many spans did not reach the collector.
+    pub fn spans_dropped(&self) -> u64 {
+        let core = self.running.as_ref().expect("it runs").core();
+        core.metrics.spans_dropped.get()
+    }
+
     /// Puts the gateway's clock forward.
     pub fn after(&self, minutes: u64) {
         self.clock.advance(Duration::from_secs(60 * minutes));

@@ -19,6 +19,7 @@ pub mod gateway;
 pub mod hostile;
 pub mod live;
 pub mod load;
+pub mod log_file;
 pub mod mailbox;
 pub mod nginx;
 pub mod outer_proxy;
