@@ -72,9 +72,13 @@ pub struct File {
     pub admin: Table<Admin>,
     /// What upstreams are told about the person.
     pub identity: Table<Identity>,
-    /// What is written of every request.
+    /// What is written of every request. No line holds a cookie, a query, a token, an email address or a client's whole
+    /// address: a client is its network (an IPv4 /24, an IPv6 /56), a person the id of their account.
     pub log: Table<Log>,
-    /// Where traces go. Without this table there are none.
+    /// Traces by OpenTelemetry: spans of requests, sent to a collector by OTLP over HTTP (protobuf). Without this table
+    /// there are none, nothing is measured for them, and `traceparent` and `tracestate` (W3C Trace Context) pass between
+    /// client and app as they are. With it every request is part of a trace, and its upstream is told which. A change
+    /// takes effect when the server starts.
     pub traces: Option<Section<Traces>>,
     /// The apps behind the gateway, one table each; none is needed where every route is for forward-auth.
     pub upstream: Vec<Section<Upstream>>,

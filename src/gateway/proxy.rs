@@ -520,7 +520,10 @@ impl ProxyHttp for Proxy {
         let refusal = failure::refusal_for(error).filter(|_| !begun);
         failure::report(error, refusal.as_ref(), passage);
         let Some(refusal) = refusal else {
-            passage.lifeline.note_cut(failure::cut(error, passage));
+            // How a WebSocket ends is for its two ends to say; there is no other end than this.
+            if !session.was_upgraded() {
+                passage.lifeline.note_cut(failure::cut(error, passage));
+            }
             // The client is gone, or has half an answer that only a cut connection can mark as such.
             return FailToProxy {
                 error_code: 0,

@@ -63,6 +63,14 @@ impl Traces {
             .with_retry_policy(RetryPolicy::disabled())
             .build()
             .map_err(OpenError::new)?;
+        Ok(Self::of(exporter, traces, dropped))
+    }
+
+    fn of(
+        exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static,
+        traces: &config::Traces,
+        dropped: IntCounter,
+    ) -> Self {
         let waiting = Arc::<AtomicUsize>::default();
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
@@ -92,7 +100,7 @@ impl Traces {
             .with_resource(resource)
             .build();
         let tracer = provider.tracer("gatehouse");
-        Ok(Self { provider, tracer })
+        Self { provider, tracer }
     }
 
     /// What makes spans.
@@ -183,14 +191,16 @@ const MAX_ANSWER: u64 = 64 * 1024;
 
 /// Hands spans to the collector, and counts those that it did not take.
 #[derive(Debug)]
-struct Counted {
-    exporter: SpanExporter,
+struct Counted<E> {
+    exporter: E,
     waiting: Arc<AtomicUsize>,
     dropped: IntCounter,
     failing: AtomicBool,
 }
 
-impl opentelemetry_sdk::trace::SpanExporter for Counted {
+impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter
+    for Counted<E>
+{
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         self.waiting.fetch_sub(spans, Ordering::AcqRel);
@@ -261,3 +271,63 @@ impl SpanProcessor for Bounded {
 }
 
 const ROOM: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use opentelemetry::trace::Tracer;
+    use opentelemetry_sdk::{error::OTelSdkError, trace::SpanExporter};
+
+    use super::*;
+
+    /// A collector that takes a batch when it is let, and none when nobody will.
+    #[derive(Debug)]
+    struct Stuck {
+        asked: mpsc::Sender<usize>,
+        let_through: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl SpanExporter for Stuck {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            let failed = |_| OTelSdkError::InternalFailure("nobody takes it".to_owned());
+            self.asked
+                .send(batch.len())
+                .map_err(|_| OTelSdkError::AlreadyShutdown)?;
+            self.let_through.lock().unwrap().recv().map_err(failed)
+        }
+    }
+
+    #[test]
+    fn spans_never_wait_for_a_collector_that_is_stuck() {
+        let (asked, asking) = mpsc::channel();
+        let (letting, let_through) = mpsc::channel();
+        let stuck = Stuck {
+            asked,
+            let_through: Mutex::new(let_through),
+        };
+        let config = config::Traces {
+            endpoint: url::Url::parse("http://127.0.0.1/v1/traces").unwrap(),
+            sample: 1.0,
+            headers: Vec::new(),
+            service_name: "gatehouse".to_owned(),
+        };
+        let dropped = IntCounter::new("dropped", "spans").unwrap();
+        let traces = Traces::of(stuck, &config, dropped.clone());
+        drop(traces.tracer().start("first"));
+        assert_eq!(asking.recv(), Ok(1), "the collector has it and is stuck");
+        let room = QUEUE - ROOM;
+        for _ in 0..room + 3 {
+            drop(traces.tracer().start("x"));
+        }
+        assert_eq!(dropped.get(), 3);
+        letting.send(()).unwrap();
+        drop(letting);
+        traces.provider.shutdown().ok();
+        assert_eq!(
+            dropped.get(),
+            3 + room as u64,
+            "what it does not take is lost"
+        );
+    }
+}

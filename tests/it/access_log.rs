@@ -265,6 +265,33 @@ async fn an_answer_that_breaks_off_says_on_whose_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_that_is_closed_was_not_cut_and_one_whose_session_ends_was() {
+    let gateway = Gateway::start()
+        .with("log", TO_FILE)
+        .with_route("path = '/*'")
+        .await;
+    let log = LogFile::of(&gateway);
+    let ann = gateway.enrolled(ANN).await;
+    for path in ["/closed", "/ended"] {
+        gateway.upstream.answer(path, Answer::Echo);
+        let mut socket = Open::websocket(&gateway, path, &ann.cookie_header()).await;
+        socket.says("hello").await;
+        if path == "/ended" {
+            gateway.command(&["session", "revoke", "--account", ANN]);
+            socket.cut("a WebSocket whose session is over").await;
+        }
+    }
+    for (path, cut) in [("/closed", Json::Null), ("/ended", "session_over".into())] {
+        let line = log.line_of(path).await;
+        assert_eq!(
+            (&line["cut"], &line["status"]),
+            (&cut, &101.into()),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_log_cannot_be_opened_does_not_start() {
     let gateway = Gateway::start().with("log", TO_FILE).await;
     let file = gateway.folder().join("other.toml");

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::At;
 
-/// What is written of every request. No line holds a cookie, a query, a token, an email address or a client's whole
-/// address: a client is its network (an IPv4 /24, an IPv6 /56), a person the id of their account.
+/// What is written of every request.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {

@@ -7,10 +7,7 @@ use serde::Deserialize;
 
 use super::{At, SecretText, Share};
 
-/// Traces by OpenTelemetry: spans of requests, sent to a collector by OTLP over HTTP (protobuf). Without this table
-/// there are none, nothing is measured for them, and `traceparent` and `tracestate` (W3C Trace Context) pass between
-/// client and app as they are. With it every request is part of a trace, and its upstream is told which. A change takes
-/// effect when the server starts.
+/// Where traces go.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["endpoint"]))]
