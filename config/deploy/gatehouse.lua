@@ -36,7 +36,9 @@ core.register_action("gatehouse", { "http-req" }, function(txn, address)
 
     local headers = passed_on(asked)
     headers["x-original-method"] = { txn.f:method() }
-    headers["x-original-url"] = { scheme .. "://" .. host .. txn.f:pathq() }
+    -- `OPTIONS *` has none; this error keeps it from passing.
+    local target = assert(txn.f:pathq(), "a request without a path")
+    headers["x-original-url"] = { scheme .. "://" .. host .. target }
 
     local answer = core.httpclient():get {
         url = address .. "/.gatehouse/auth",

@@ -100,7 +100,7 @@ impl Proxy {
             passage.outcome = Outcome::Overloaded;
             return Ok(refuse(&Refusal::overloaded(), passage));
         }
-        forward_auth::note(session, passage);
+        forward_auth::note(session, passage, &self.unreadable);
         let facts = match read_facts(session, passage)
             .and_then(|facts| self.believe(session, passage, facts))
             .and_then(|facts| self.asked_about(session, passage, facts))

@@ -87,7 +87,8 @@ impl Passage {
         metrics
             .phases
             .observe(Phase::Total, self.began.elapsed());
-        if self.forward_auth.is_some() {
+        // nginx asks twice about what does not pass.
+        if self.forward_auth.is_some_and(|call| !call.for_visitor) {
             metrics.forward_auth.count(self.outcome);
         }
         match ended {

@@ -96,11 +96,14 @@ async fn a_program_gets_what_it_can_act_on() {
 }
 
 /// Everything that a visitor may hope an app to believe.
-const FORGED: [(&str, &str); 21] = [
+const FORGED: [(&str, &str); 24] = [
     ("Remote-User", "admin"),
     ("Remote_User", "admin"),
     ("REMOTE_USER", "admin"),
     ("remote.user", "admin"),
+    ("Remote!User", "admin"),
+    ("X~Gatehouse~Session", "full"),
+    ("X.Forwarded.User", "admin"),
     ("Remote-Email", "admin@example.com"),
     ("Remote-Groups", "admins"),
     ("Remote_Groups", "admins"),
@@ -156,7 +159,7 @@ async fn the_app_hears_who_asks_from_the_gateway_alone() {
             assert!(value == "full" || !forged, "{kind:?} {name}: {heard:?}");
         }
         let spellings = |plain: &str| {
-            let folded = |name: &String| name.to_lowercase().replace(['_', '.'], "-");
+            let folded = |name: &String| name.to_lowercase().replace(['_', '.', '!', '~'], "-");
             let names = heard.headers.iter().map(|(name, _)| folded(name));
             names.filter(|name| name == plain).count()
         };
@@ -177,7 +180,7 @@ async fn the_app_hears_who_asks_from_the_gateway_alone() {
         assert_eq!(asked.send().await.unwrap().status(), 200, "{kind:?}");
         let heard = site.gateway.upstream.last();
         for (name, value) in &heard.headers {
-            let name = name.to_lowercase().replace(['_', '.'], "-");
+            let name = name.to_lowercase().replace(['_', '.', '!', '~'], "-");
             let told = name.starts_with("remote-") || name.starts_with("x-gatehouse");
             assert!(!told || value.is_empty(), "{kind:?}: {heard:?}");
         }
@@ -247,6 +250,8 @@ async fn a_renewed_session_reaches_the_browser() {
         let page = ann.open("/report").await;
         let renewed = page.session_cookie().unwrap_or_else(|| panic!("{kind:?}"));
         assert!(renewed.contains("HttpOnly"), "{renewed}");
+        let caching = page.headers.get_all("cache-control");
+        assert!(caching.iter().any(|value| value == "private"), "{kind:?}");
         assert_eq!(ann.open("/report").await.session_cookie(), None, "{kind:?}");
     }
 }
@@ -290,6 +295,15 @@ async fn what_can_be_read_in_two_ways_reaches_no_app() {
                 "{kind:?} {target}: {}",
                 answer.0
             );
+        }
+        for line in [
+            "OPTIONS *",
+            "OPTIONS http://localhost",
+            "GET http://localhost?staff",
+        ] {
+            let request =
+                format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            raw::send(site.front, request.as_bytes()).await;
         }
         site.app_heard_nothing();
     }

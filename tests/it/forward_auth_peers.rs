@@ -5,7 +5,14 @@ use std::net::SocketAddr;
 
 use gatehouse::telemetry::access::Outcome;
 
-use crate::harness::{Gateway, gateway::Setup, process::Process, raw, waiting::SOON};
+use crate::harness::{
+    Gateway,
+    door_authority::Authority,
+    gateway::{Setup, install_crypto_provider},
+    process::Process,
+    raw,
+    waiting::SOON,
+};
 
 const ANN: &str = "ann@example.com";
 const AUTH: &str = "/.gatehouse/auth";
@@ -391,4 +398,62 @@ async fn the_log_tells_of_the_request_that_was_asked_about() {
     assert_eq!(why["request_id"], field(&answer, "x-request-id").as_str());
     let problem = why["problem"].as_str().unwrap();
     assert!(problem.contains("X-Forwarded-Uri"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_a_peer_that_is_not_trusted() {
+    let mut gateway = Gateway::start()
+        .with_server("trusted_proxies = ['203.0.113.0/24']\nforward_auth = 'nginx'")
+        .await;
+    gateway.stop().await;
+    let (_process, log) = Process::serve_and_log(&gateway.config, &[]);
+    let answer = ask(&gateway, AUTH, &question("GET", "/public/x", &[])).await;
+    let warning = loop {
+        let line = tokio::task::block_in_place(|| log.recv_timeout(SOON)).expect("a line");
+        if line["level"] == "WARN" {
+            break line;
+        }
+    };
+    assert_eq!(warning["peer"], "127.0.0.1");
+    assert_eq!(
+        warning["request_id"],
+        field(&answer, "x-request-id").as_str()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_of_a_peer_is_not_its_visitors() {
+    install_crypto_provider();
+    let setup = Gateway::start()
+        .with_server(
+            "client_ca = 'machines.pem'\ntrusted_proxies = ['127.0.0.1']\nforward_auth = 'nginx'",
+        )
+        .with_route(
+            "path = '/machines/*'\naccess = 'public'\nclient_certificates = ['proxy.example']",
+        )
+        .with_route("path = '/public/*'\naccess = 'public'");
+    let (authority, machines) = (Authority::new(), Authority::new());
+    authority
+        .server(&["localhost"])
+        .write(setup.folder(), "site");
+    machines.write(setup.folder(), "machines.pem");
+    let gateway = setup.with_certificates(&["site"]).await;
+    let client = reqwest::Client::builder()
+        .resolve("localhost", gateway.address)
+        .no_proxy()
+        .tls_certs_only([authority.root()])
+        .identity(machines.client(&["proxy.example"], &[]).identity())
+        .build()
+        .unwrap();
+    let own = client.get(format!("{}/machines/x", gateway.origin));
+    assert_eq!(own.send().await.unwrap().status(), 200);
+    for (path, status) in [("/machines/x", 403), ("/public/x", 200)] {
+        let asked = client
+            .get(format!("{}{AUTH}", gateway.origin))
+            .header("X-Original-Method", "GET")
+            .header("X-Original-URL", format!("https://localhost{path}"));
+        assert_eq!(asked.send().await.unwrap().status(), status, "{path}");
+    }
+    // Nothing was forwarded for those who only asked.
+    assert_eq!(gateway.upstream.targets(), ["/machines/x"]);
 }

@@ -16,6 +16,7 @@ use super::{
     asker::Asker,
     facts::{Fault, RequestFacts},
     passage::Passage,
+    sparingly::Sparingly,
 };
 use crate::config::ForwardAuthPeer;
 
@@ -65,7 +66,7 @@ impl Call {
 
 /// Notes whether a request asks about another; not when it comes from somebody whose word is not taken, for whom
 /// there is no such page.
-pub fn note(session: &Session, passage: &mut Passage) {
+pub fn note(session: &Session, passage: &mut Passage, sparingly: &Sparingly) {
     let Some(peer) = passage.config().door.forward_auth else {
         return;
     };
@@ -74,8 +75,10 @@ pub fn note(session: &Session, passage: &mut Passage) {
     }
     let call = Call::of(session.req_header().raw_path(), peer);
     if call.is_some() && !passage.arrival.trusted {
-        let (request_id, peer) = (passage.request_id, passage.client);
-        tracing::debug!(%request_id, %peer, "forward-auth was asked for by a peer that is not in server.trusted_proxies");
+        if let Some(silenced) = sparingly.due() {
+            let (request_id, peer) = (passage.request_id, passage.arrival.peer);
+            tracing::warn!(%request_id, %peer, silenced, "forward-auth was asked for by a peer that is not in server.trusted_proxies; it got 404");
+        }
         return;
     }
     passage.forward_auth = call;
