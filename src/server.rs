@@ -381,6 +381,9 @@ async fn tidy(core: Arc<Core>, stopped: watch::Receiver<bool>) {
         {
             tracing::warn!(%error, "the store could not be tidied; it will be tried again");
         }
+        if let Err(error) = core.store.forget_held(core.clock.now()).await {
+            tracing::warn!(%error, "what is kept could not be tidied; it will be tried again");
+        }
         if let Err(error) = core.sessions.forget_keys().await {
             tracing::warn!(%error, "old signing keys could not be forgotten; it will be tried again");
         }

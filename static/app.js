@@ -536,9 +536,94 @@ class CodeSheet {
   }
 }
 
+/** What a page's script had sent waits for no page: it is sent from here, and the page it came from is offered. */
+class Resuming {
+  #form;
+  #element = document.querySelector("main");
+
+  constructor(form) {
+    this.#form = form;
+  }
+
+  start() {
+    this.#form.addEventListener("submit", (event) => {
+      if (!event.defaultPrevented) {
+        event.preventDefault();
+        this.#send();
+      }
+    });
+  }
+
+  async #send() {
+    this.#buttons(true);
+    this.#say("alert", "");
+    this.#say("status", this.#words("sending"));
+    try {
+      // As the form itself would be written.
+      const fields = [...new FormData(this.#form)].map(([name, value]) => `${name}=${value}\r\n`);
+      const answer = await fetch(this.#form.action, {
+        method: "POST",
+        credentials: "same-origin",
+        redirect: "manual",
+        headers: { "Content-Type": "text/plain", "X-Gatehouse-Held": "send" },
+        body: fields.join(""),
+      });
+      if (answer.headers.get("X-Gatehouse-Held") === "not-sent") {
+        await this.#refused(answer);
+      } else {
+        // A redirect is shown without its status.
+        const taken = answer.ok || answer.type === "opaqueredirect";
+        this.#over(taken ? "status" : "alert", taken ? "sent" : "answered");
+      }
+    } catch {
+      this.#over("alert", "unknown");
+    }
+  }
+
+  async #refused(answer) {
+    const { message, location: next } = await answer.json();
+    if (answer.status === 401 && next) {
+      location.assign(next);
+      return;
+    }
+    this.#say("status", "");
+    this.#say("alert", message);
+    this.#buttons(false);
+  }
+
+  #over(where, words) {
+    this.#say("status", "");
+    this.#say(where, this.#words(words));
+    document.querySelector("h1").textContent = this.#words(`${words}-heading`);
+    document.querySelectorAll("main form, [data-unsent]").forEach((element) => element.remove());
+    const back = this.#element.querySelector("[data-back]");
+    back.hidden = false;
+    back.querySelector("a").focus();
+  }
+
+  #buttons(disabled) {
+    document.querySelectorAll("main form button").forEach((button) => {
+      button.disabled = disabled;
+    });
+  }
+
+  #words(name) {
+    return this.#element.querySelector(`template[data-words="${name}"]`)?.content.textContent ?? "";
+  }
+
+  #say(where, sentence) {
+    this.#element.querySelector(`[data-${where}]`).textContent = sentence;
+  }
+}
+
 const supported = Boolean(window.PublicKeyCredential && navigator.credentials?.get);
 foldEmail(supported);
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
+// What such a page says may be over: whoever comes back to it is shown how things are now.
+if (document.querySelector("[data-fresh]")) {
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+}
+document.querySelectorAll("form[data-resume]").forEach((form) => new Resuming(form).start());
 document.querySelectorAll("[data-code-sheet]").forEach((sheet) => new CodeSheet(sheet).start());
 document.querySelectorAll("[data-copy]").forEach(offerCopy);
 const ceremony = document.querySelector("[data-ceremony]");

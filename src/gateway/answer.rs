@@ -6,7 +6,7 @@ use http::{Method, Response, StatusCode, header};
 use pingora::{http::ResponseHeader, proxy::Session};
 
 use super::{
-    event_stream, lifeline::Patience, own_pages, passage::Passage, response, strict_transport,
+    body, event_stream, lifeline::Patience, passage::Passage, response, strict_transport,
     tenure::Standing,
 };
 
@@ -19,8 +19,8 @@ pub async fn whole(
     passage: &Passage,
     response: Response<Bytes>,
 ) -> pingora::Result<()> {
-    own_pages::discard_body(session).await;
-    let (parts, mut body) = response.into_parts();
+    body::discard(session).await;
+    let (parts, mut content) = response.into_parts();
     let mut head = ResponseHeader::from(parts);
     let bodiless = matches!(
         head.status,
@@ -28,21 +28,22 @@ pub async fn whole(
     );
     if bodiless {
         head.remove_header(&header::CONTENT_LENGTH);
-        body.clear();
+        content.clear();
     } else if session.req_header().method == Method::HEAD {
         // A page that answers HEAD says itself how long its body would have been.
         if !head.headers.contains_key(header::CONTENT_LENGTH) {
-            head.set_content_length(body.len())?;
+            head.set_content_length(content.len())?;
         }
-        body.clear();
+        content.clear();
     } else {
-        head.set_content_length(body.len())?;
+        head.set_content_length(content.len())?;
     }
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;
     strict_transport::say(&mut head, passage)?;
     passage.unwritten.note_status(head.status);
+    passage.resuming.mark(&mut head)?;
     session.write_response_header(Box::new(head), false).await?;
-    session.write_response_body(Some(body), true).await
+    session.write_response_body(Some(content), true).await
 }
 
 /// Writes an own page's events as they happen, no longer than the session lives in which it was asked.
@@ -56,7 +57,7 @@ pub async fn events(
 ) -> pingora::Result<()> {
     let standing = Standing::of_own_page(passage.visit.as_ref());
     passage.watch(standing, Patience::default());
-    own_pages::discard_body(session).await;
+    body::discard(session).await;
     let (parts, events) = response.into_parts();
     let mut head = ResponseHeader::from(parts);
     response::sign(&mut head, passage.request_id, passage.renewed_cookie())?;

@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{
     asker::Asker,
     facts::RequestFacts,
+    holding::{Kept, NotKept},
     refusal::{Refusal, WayOn},
 };
 use crate::{
@@ -17,18 +18,37 @@ use crate::{
     snapshot::Snapshot,
 };
 
+/// What has become of the request that is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// There was nothing to keep, or nothing is kept.
+    Gone,
+    /// It is not kept, for this reason.
+    NotKept(NotKept),
+    /// It is kept, and this is where it is sent on from.
+    Kept(Kept),
+    /// It was to send what is kept there, and that stays kept.
+    StillKept(Kept),
+}
+
 /// The answer to a request that meets a challenge.
 pub fn answer(
     challenge: Challenge,
     asker: Asker,
     facts: &RequestFacts,
     headers: &HeaderMap,
+    fate: &Fate,
     (request_id, snapshot): (RequestId, Option<&Snapshot>),
 ) -> Response<Bytes> {
-    match asker {
-        Asker::PageLoad => redirect(&location(challenge, Some(&facts.target.path_and_query()))),
-        Asker::FormPost | Asker::Program => {
-            turned_away(challenge, asker, facts, headers).answer(asker, request_id, snapshot)
+    match (asker, fate) {
+        (Asker::PageLoad, _) => {
+            redirect(&location(challenge, Some(&facts.target.path_and_query())))
+        }
+        (Asker::FormPost, Fate::Kept(kept) | Fate::StillKept(kept)) => {
+            redirect(&location(challenge, Some(&kept.location)))
+        }
+        (Asker::FormPost, Fate::Gone | Fate::NotKept(_)) | (Asker::Program, _) => {
+            turned_away(challenge, asker, facts, headers, fate).answer(asker, request_id, snapshot)
         }
     }
 }
@@ -66,14 +86,28 @@ fn turned_away(
     asker: Asker,
     facts: &RequestFacts,
     headers: &HeaderMap,
+    fate: &Fate,
 ) -> Refusal {
     let (code, heading, message, label) = words(challenge);
+    let (kept, not_kept) = match fate {
+        Fate::Gone | Fate::StillKept(_) => (None, None),
+        Fate::NotKept(reason) => (None, Some(*reason)),
+        Fate::Kept(kept) => (Some(kept.clone()), None),
+    };
     let message = match asker {
-        Asker::FormPost => format!("Nothing was sent. {message} Then send the form again.").into(),
+        Asker::FormPost => {
+            let why = not_kept.map_or("", NotKept::sentence);
+            let and_then = "Then go back to the form and send it again; your browser's back button may still have \
+                            what you typed.";
+            format!("Nothing was sent. {why}{message} {and_then}").into()
+        }
         Asker::PageLoad | Asker::Program => message.into(),
     };
     // Where a form or a fetch goes to is no page; the page it came from is the place to return to.
-    let from = page_of_origin(facts, headers);
+    let from = match fate {
+        Fate::Kept(kept) | Fate::StillKept(kept) => Some(kept.location.clone()),
+        Fate::Gone | Fate::NotKept(_) => page_of_origin(facts, headers),
+    };
     Refusal {
         status: StatusCode::UNAUTHORIZED,
         code,
@@ -88,6 +122,8 @@ fn turned_away(
             Challenge::StepUp { max_age } => Some(max_age),
         },
         authenticate: HeaderValue::from_str(&www_authenticate(challenge)).ok(),
+        kept,
+        not_kept: not_kept.map(NotKept::word),
     }
 }
 
@@ -156,7 +192,7 @@ const IN_QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// Path and query of the page that sent the request, if the browser says which and it is on this host.
-fn page_of_origin(facts: &RequestFacts, headers: &HeaderMap) -> Option<String> {
+pub fn page_of_origin(facts: &RequestFacts, headers: &HeaderMap) -> Option<String> {
     let referer = headers.get(header::REFERER)?.to_str().ok()?;
     let url = url::Url::parse(referer)
         .ok()
@@ -196,6 +232,7 @@ mod tests {
             asker,
             &facts,
             &headers,
+            &Fate::Gone,
             (RequestId::random(), None),
         )
     }

@@ -44,6 +44,8 @@ pub struct Forwarding {
     anew: bool,
     /// Whether anything of an answer has come.
     answered: bool,
+    /// Whether no kept connection is to be used at all.
+    always_anew: bool,
 }
 
 /// A request, as far as it matters to where it goes.
@@ -116,6 +118,7 @@ impl Forwarding {
             resent: 0,
             anew: false,
             answered: false,
+            always_anew: false,
         })
     }
 
@@ -173,10 +176,16 @@ impl Forwarding {
                 *limit = limit.map(|limit| limit.min(left));
             }
         }
-        if self.anew {
+        if self.anew || self.always_anew {
             avoid_kept_connections(&mut peer);
         }
         Some(peer)
+    }
+
+    /// Has every attempt use a connection of its own: one that was kept may be closed under a request, which then
+    /// cannot be told from one that was acted on.
+    pub const fn connect_anew(&mut self) {
+        self.always_anew = true;
     }
 
     /// Notes that the server took no connection; whether there is another to try. Nothing was sent, so the

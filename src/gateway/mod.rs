@@ -7,9 +7,10 @@
 //! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
 //! theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands
 //! still, [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes
-//! in; [`terms`] changes what connections are held to; [`record`] is what is written of each request, [`trace`] its
-//! spans; [`peers`] and [`health`] are about the servers of upstreams. [`drain`] is how it all ends, and [`farewell`]
-//! what is said then.
+//! in, [`body`] reads what is not forwarded. [`holding`] keeps a POST that meets a challenge and [`resuming`] sends
+//! it on after all; [`forward_auth`] answers other proxies that ask about a request they have. [`record`] is what is
+//! written of each request, [`trace`] its spans. [`peers`] and [`health`] are about the servers of upstreams;
+//! [`terms`] changes what connections are held to, [`drain`] is how it all ends, and [`farewell`] what is said then.
 
 mod admission;
 mod answer;
@@ -18,6 +19,7 @@ mod app_sign_out;
 mod arrival;
 mod asker;
 mod authority;
+mod body;
 mod certificates;
 mod certificates_in_force;
 mod challenge;
@@ -35,6 +37,7 @@ mod forwarded;
 mod forwarding;
 mod framing;
 mod health;
+mod holding;
 mod http2;
 mod introduction;
 pub(crate) mod judgement;
@@ -49,6 +52,7 @@ mod record;
 mod redirect;
 mod refusal;
 mod response;
+mod resuming;
 mod rewriting;
 mod sparingly;
 mod strict_transport;

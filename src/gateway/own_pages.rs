@@ -4,12 +4,17 @@
 use std::time::Duration;
 
 use axum::{Router, body::Body};
-use bytes::{Bytes, BytesMut};
-use http::{Request, Response, header};
+use bytes::Bytes;
+use http::{Request, Response};
 use pingora::proxy::Session;
 use tower::ServiceExt;
 
-use super::{event_stream, facts::RequestFacts, refusal::Refusal};
+use super::{
+    body::{self, Incomplete},
+    event_stream,
+    facts::RequestFacts,
+    refusal::Refusal,
+};
 use crate::web::caller::Caller;
 
 /// What an own page gave.
@@ -32,10 +37,13 @@ pub async fn call(
     patience: Duration,
 ) -> Result<Answer, Refusal> {
     let request_id = caller.request_id;
+    let body = body::whole(session, MAX_BODY, patience.min(BODY_DEADLINE))
+        .await
+        .map_err(Incomplete::refusal)?;
     let mut request = Request::builder()
         .method(facts.method.clone())
         .uri(facts.target.path_and_query())
-        .body(Body::from(body(session, patience).await?))
+        .body(Body::from(body))
         .map_err(|_| Refusal::broken_off())?;
     request
         .headers_mut()
@@ -66,89 +74,7 @@ pub async fn call(
     }
 }
 
-/// The request's body, whole. Own pages take forms and WebAuthn answers; none comes near the limit.
-async fn body(session: &mut Session, patience: Duration) -> Result<Bytes, Refusal> {
-    if session.is_body_empty() {
-        return Ok(Bytes::new());
-    }
-    if announced(session).is_some_and(|length| length > MAX_BODY) {
-        return Err(Refusal::body_too_large());
-    }
-    if expects_continue(session) {
-        // The library gives up keep-alive with any header that it writes before the body has ended.
-        let keepalive = session.get_keepalive();
-        session
-            .downstream_session
-            .write_continue_response()
-            .await
-            .map_err(|_| Refusal::broken_off())?;
-        session.set_keepalive(keepalive);
-    }
-    match tokio::time::timeout(patience.min(BODY_DEADLINE), read(session)).await {
-        Ok(body) => body,
-        Err(_) => Err(Refusal::body_too_slow()),
-    }
-}
-
-async fn read(session: &mut Session) -> Result<Bytes, Refusal> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = session
-        .downstream_session
-        .read_request_body()
-        .await
-        .map_err(|_| Refusal::broken_off())?
-    {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(Refusal::body_too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-/// Reads and forgets what is left of a body, within limits: a connection closed on unread bytes is reset,
-/// and the reset can overtake the answer. A client that waits for `100 Continue` sends nothing to read.
-pub async fn discard_body(session: &mut Session) {
-    if session.is_body_done() {
-        return;
-    }
-    if expects_continue(session) {
-        // Whether a body comes after all is the client's choice: a next request could not be told from it.
-        session.set_keepalive(None);
-        return;
-    }
-    if announced(session).is_some_and(|length| length > MAX_DISCARDED) {
-        return;
-    }
-    let discard = async {
-        let mut discarded = 0;
-        while discarded <= MAX_DISCARDED {
-            match session.downstream_session.read_request_body().await {
-                Ok(Some(chunk)) => discarded += chunk.len(),
-                Ok(None) | Err(_) => return,
-            }
-        }
-    };
-    // Too slow is the same as too long: it is answered, and the connection closes.
-    let _ = tokio::time::timeout(DISCARD_DEADLINE, discard).await;
-}
-
-fn announced(session: &Session) -> Option<usize> {
-    let length = session.req_header().headers.get(header::CONTENT_LENGTH)?;
-    // A length beyond `usize` is beyond every limit.
-    Some(length.to_str().ok()?.parse().unwrap_or(usize::MAX))
-}
-
-fn expects_continue(session: &Session) -> bool {
-    session
-        .req_header()
-        .headers
-        .get(header::EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
+/// Own pages take forms and WebAuthn answers; none comes near it.
 const MAX_BODY: usize = 64 * 1024;
-const MAX_DISCARDED: usize = 1024 * 1024;
 /// HTTP/2 bodies have no timeout of their own.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
-const DISCARD_DEADLINE: Duration = Duration::from_secs(5);

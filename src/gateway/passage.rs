@@ -19,6 +19,7 @@ use super::{
     forwarding::Forwarding,
     lifeline::{Lifeline, Patience, Watched},
     record::Unwritten,
+    resuming::Resuming,
     tenure::Standing,
     trace::Trace,
     upload,
@@ -86,6 +87,8 @@ pub struct Passage {
     pub unwritten: Unwritten,
     /// Its spans, where traces go anywhere.
     pub trace: Option<Box<Trace>>,
+    /// What is kept and to be sent in its place.
+    pub resuming: Resuming,
 }
 
 impl Passage {
@@ -117,6 +120,7 @@ impl Passage {
             decided_at: None,
             unwritten: Unwritten::default(),
             trace: None,
+            resuming: Resuming::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::Router;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
 use pingora::{
     Error, ErrorType,
     http::{RequestHeader, ResponseHeader},
@@ -25,7 +25,7 @@ use super::{
     facts::{Fault, RequestFacts, Wire},
     failure, farewell, forward_auth, forwarded,
     forwarding::{Asked, Forwarding},
-    framing,
+    framing, holding,
     introduction::{Introduction, is_websocket},
     judgement, own_pages,
     passage::Passage,
@@ -33,7 +33,7 @@ use super::{
     record::Unwritten,
     redirect,
     refusal::Refusal,
-    response,
+    response, resuming,
     sparingly::Sparingly,
     strict_transport,
     tenure::Standing,
@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     core::Core,
-    policy::decision::{self, Decision, Denial},
+    policy::decision::{self, Challenge, Decision, Denial},
     session::Visit,
     telemetry::{
         access::Outcome,
@@ -65,6 +65,7 @@ enum Verdict {
     Forward,
     OwnPage(Arc<RequestFacts>),
     Answer(Response<Bytes>),
+    Challenge(Challenge, Arc<RequestFacts>),
 }
 
 impl Proxy {
@@ -130,6 +131,10 @@ impl Proxy {
                 &passage.snapshot.config.session,
             )
             .await;
+        if let Err(refusal) = resuming::recognise(&self.core, session, passage, &facts).await {
+            passage.outcome = Outcome::OwnPage;
+            return Ok(refuse(&refusal, passage));
+        }
         Ok(self.decide(session, passage, facts))
     }
 
@@ -254,19 +259,41 @@ impl Proxy {
                 refuse(&Refusal::denied(Denial::NoRoute), passage)
             }
             Decision::OwnPage => Verdict::OwnPage(facts),
-            Decision::Challenge(challenge) => Verdict::Answer(challenge::answer(
-                challenge,
-                passage.asker,
-                &facts,
-                &session.req_header().headers,
-                (passage.request_id, Some(&snapshot)),
-            )),
+            Decision::Challenge(challenge) => Verdict::Challenge(challenge, facts),
             Decision::Deny(denial) => match challenge::front_page(denial, &facts, &snapshot.config)
             {
                 Some(answer) => Verdict::Answer(answer),
                 None => refuse(&Refusal::denied(denial), passage),
             },
         }
+    }
+
+    /// The answer to a request that meets a challenge, which is kept if it may be.
+    async fn turn_away(
+        &self,
+        session: &mut Session,
+        passage: &Passage,
+        challenge: Challenge,
+        facts: &RequestFacts,
+    ) -> Response<Bytes> {
+        let (fate, cookie) = match passage.resuming.fate(passage) {
+            Some(fate) => (fate, None),
+            None => holding::keep(&self.core, session, passage, facts).await,
+        };
+        let asked = (passage.request_id, Some(&*passage.snapshot));
+        let headers = &session.req_header().headers;
+        let mut answer = challenge::answer(challenge, passage.asker, facts, headers, &fate, asked);
+        if let Some(cookie) = cookie {
+            answer.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        answer
+    }
+
+    /// Takes out what is to be sent in the place of a request that may pass.
+    async fn resume(&self, session: &Session, passage: &mut Passage) -> Option<Response<Bytes>> {
+        let host = passage.facts.clone()?;
+        let taken = resuming::take(&self.core, session, passage, host.authority.host()).await;
+        taken.err().map(|refusal| refusal_answer(&refusal, passage))
     }
 
     async fn own_page(
@@ -346,9 +373,15 @@ impl ProxyHttp for Proxy {
         let phases = &self.core.metrics.phases;
         phases.observe(Phase::Decide, passage.lap());
         let response = match verdict {
-            Verdict::Forward => {
-                session.set_read_timeout(passage.upload_silence());
-                return Ok(false);
+            Verdict::Forward => match self.resume(session, passage).await {
+                None => {
+                    session.set_read_timeout(passage.upload_silence());
+                    return Ok(false);
+                }
+                Some(refused) => refused,
+            },
+            Verdict::Challenge(challenge, facts) => {
+                self.turn_away(session, passage, challenge, &facts).await
             }
             Verdict::OwnPage(facts) => match self.own_page(session, passage, &facts).await {
                 own_pages::Answer::Whole(response) => response,
@@ -391,6 +424,7 @@ impl ProxyHttp for Proxy {
         passage: &mut Passage,
     ) -> pingora::Result<()> {
         passage.uploaded.restart();
+        passage.resuming.note_sending();
         passage.lifeline.note_sending();
         let phases = &self.core.metrics.phases;
         phases.observe(Phase::UpstreamConnect, passage.lap());
@@ -429,6 +463,7 @@ impl ProxyHttp for Proxy {
         if session.was_upgraded() {
             return Ok(());
         }
+        passage.resuming.put_body(piece, is_last);
         upload::drop_empty_end(piece, is_last);
         let limit = passage.delivery().and_then(|delivery| delivery.max_body);
         passage.uploaded.add(piece.as_ref(), limit)
@@ -530,6 +565,7 @@ impl ProxyHttp for Proxy {
                 can_reuse_downstream: false,
             };
         };
+        resuming::failed(&self.core, passage).await;
         let response = refusal_answer(&refusal, passage);
         if let Err(error) = answer::whole(session, passage, response).await {
             tracing::debug!(request_id = %passage.request_id, %error, "the client left before the error page");
@@ -541,6 +577,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
+        resuming::settle(&self.core, passage).await;
         passage.write_record(session);
     }
 
@@ -609,6 +646,7 @@ fn refuse(refusal: &Refusal, passage: &Passage) -> Verdict {
 }
 
 fn refusal_answer(refusal: &Refusal, passage: &Passage) -> Response<Bytes> {
+    let refusal = passage.resuming.explain(refusal);
     refusal.answer(passage.asker, passage.request_id, Some(&passage.snapshot))
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use super::{asker::Asker, facts::Fault};
+use super::{asker::Asker, facts::Fault, holding::Kept};
 use crate::{
     id::RequestId,
     policy::decision::Denial,
@@ -33,6 +33,10 @@ pub struct Refusal {
     pub max_age: Option<Duration>,
     /// The challenge that a 401 carries.
     pub authenticate: Option<HeaderValue>,
+    /// For programs: where what they sent is kept.
+    pub kept: Option<Kept>,
+    /// For programs: why it is not.
+    pub not_kept: Option<&'static str>,
 }
 
 /// A link that leads on.
@@ -59,6 +63,8 @@ impl Refusal {
             way_on: None,
             max_age: None,
             authenticate: None,
+            kept: None,
+            not_kept: None,
         }
     }
 
@@ -268,6 +274,11 @@ impl Refusal {
             message: &self.message,
             location: self.way_on.as_ref().map(|way_on| way_on.location.as_str()),
             max_age: self.max_age.map(|age| age.as_secs()),
+            held: self.kept.as_ref().map(|kept| HeldBody {
+                location: &kept.location,
+                expires_in: kept.lifespan.as_secs(),
+            }),
+            not_held: self.not_kept,
             request_id,
         };
         serde_json::to_string(&body).expect("strings and numbers always serialise")
@@ -301,7 +312,18 @@ struct RefusalBody<'a> {
     location: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<HeldBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_held: Option<&'a str>,
     request_id: &'a str,
+}
+
+/// Where what was sent is kept, and for how many seconds.
+#[derive(Serialize)]
+struct HeldBody<'a> {
+    location: &'a str,
+    expires_in: u64,
 }
 
 /// The page loads the gateway's own stylesheet, script and logo, and nothing else.

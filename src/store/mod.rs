@@ -479,6 +479,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Drops one that waits and is not to be sent. `false` if this browser has none such.
     async fn discard_held(&self, id: HeldId, browser: &Digest, now: Timestamp) -> Result<bool>;
+
+    /// Drops the content of what is over, and forgets what has been for [`HeldRequest::REMEMBERED_FOR`].
+    async fn forget_held(&self, now: Timestamp) -> Result<()>;
 }
 
 /// How to find an account.

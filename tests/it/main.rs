@@ -22,6 +22,8 @@ mod forwarding;
 mod grpc;
 mod handoff;
 mod harness;
+mod held;
+mod held_refusals;
 mod hostile_clients;
 mod hostile_upstreams;
 mod hosts;

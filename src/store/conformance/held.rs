@@ -135,6 +135,28 @@ pub(crate) async fn a_held_request_is_over_from_its_expiry_on(place: &impl Place
     assert_eq!(taken, Take::Taken(held.body));
 }
 
+pub(crate) async fn the_content_of_what_is_over_is_dropped(place: &impl Place) {
+    let store = place.open().await;
+    let (held, taken) = (kept(&*store).await, kept(&*store).await);
+    store
+        .take_held(taken.id, &taken.browser, NOW)
+        .await
+        .unwrap();
+    store.forget_held(NOW.later(599)).await.unwrap();
+    assert_eq!(state(&*store, &held, NOW).await, Some(HeldState::Waiting));
+    store.forget_held(held.expires_at).await.unwrap();
+    // Nor does a node whose clock is slow send what is empty by now.
+    assert_eq!(state(&*store, &held, NOW).await, Some(HeldState::Expired));
+    let late = store.take_held(held.id, &held.browser, NOW).await.unwrap();
+    assert_eq!(late, Take::Over(HeldState::Expired));
+    assert!(!store.give_back_held(taken.id, NOW).await.unwrap());
+    store
+        .forget_held(held.expires_at.later(3601))
+        .await
+        .unwrap();
+    assert_eq!(state(&*store, &held, NOW).await, None);
+}
+
 pub(crate) async fn what_was_discarded_is_not_sent(place: &impl Place) {
     let store = place.open().await;
     let held = kept(&*store).await;

@@ -177,6 +177,7 @@ macro_rules! rules {
             held::what_was_taken_and_not_sent_can_be_given_back
             held::what_waits_is_not_emptied
             held::a_held_request_is_over_from_its_expiry_on
+            held::the_content_of_what_is_over_is_dropped
             held::what_was_discarded_is_not_sent
             held::no_more_is_held_than_there_is_room_for
             held::of_many_who_ask_for_the_last_room_one_gets_it

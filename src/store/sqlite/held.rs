@@ -16,12 +16,7 @@ use crate::{
 /// What is over makes room first. Two that ask for the last room at once do so one after another.
 pub(super) async fn keep(mut step: Step, held: &HeldRequest, room: HoldRoom) -> Result<Kept> {
     let now = held.held_at;
-    let empty = "UPDATE held_request SET size = 0, summary = x'', body = x''
-                 WHERE expires_at <= ?1 AND size > 0";
-    step.execute(sqlx::query(empty).bind(now)).await?;
-    let forget = sqlx::query("DELETE FROM held_request WHERE expires_at < ?1")
-        .bind(now.minus(HeldRequest::REMEMBERED_FOR));
-    step.execute(forget).await?;
+    drop_over(&mut step, now).await?;
     let insert = sqlx::query(
         "INSERT INTO held_request
              (id, browser, account, network, size, held_at, expires_at, state, summary, body)
@@ -46,6 +41,21 @@ pub(super) async fn keep(mut step: Step, held: &HeldRequest, room: HoldRoom) -> 
     Ok(if kept { Kept::Kept } else { Kept::NoRoom })
 }
 
+pub(super) async fn forget(mut step: Step, now: Timestamp) -> Result<()> {
+    drop_over(&mut step, now).await?;
+    step.commit().await
+}
+
+/// The content of what is over goes at once, the memory of it later.
+async fn drop_over(step: &mut Step, now: Timestamp) -> Result<()> {
+    let empty = "UPDATE held_request SET size = 0, summary = x'', body = x''
+                 WHERE expires_at <= ?1 AND size > 0";
+    step.execute(sqlx::query(empty).bind(now)).await?;
+    let forget = sqlx::query("DELETE FROM held_request WHERE expires_at < ?1")
+        .bind(now.minus(HeldRequest::REMEMBERED_FOR));
+    step.execute(forget).await.map(drop)
+}
+
 pub(super) async fn look_up(
     read: Read<'_>,
     id: HeldId,
@@ -62,7 +72,7 @@ pub(super) async fn look_up(
     .bind(now);
     let found: Option<HeldLook> = read.optional(statement).await?;
     Ok(found.map(|found| HeldLook {
-        state: at(found.state, found.expires_at, now),
+        state: at(&found, now),
         ..found
     }))
 }
@@ -76,7 +86,7 @@ pub(super) async fn take(
 ) -> Result<Take> {
     let take = sqlx::query(
         "UPDATE held_request SET state = 'taken'
-         WHERE id = ?1 AND browser = ?2 AND state = 'waiting' AND expires_at > ?3
+         WHERE id = ?1 AND browser = ?2 AND state = 'waiting' AND expires_at > ?3 AND size > 0
          RETURNING body",
     )
     .bind(id)
@@ -89,7 +99,7 @@ pub(super) async fn take(
     let found: Option<HeldLook> = step
         .optional(
             sqlx::query(
-                "SELECT state, account, held_at, expires_at, x'' AS summary
+                "SELECT state, account, held_at, expires_at, summary
                  FROM held_request WHERE id = ?1 AND browser = ?2",
             )
             .bind(id)
@@ -97,9 +107,7 @@ pub(super) async fn take(
         )
         .await?;
     step.abandon().await;
-    Ok(found.map_or(Take::Unknown, |found| {
-        Take::Over(at(found.state, found.expires_at, now))
-    }))
+    Ok(found.map_or(Take::Unknown, |found| Take::Over(at(&found, now))))
 }
 
 pub(super) async fn give_back(mut step: Step, id: HeldId, now: Timestamp) -> Result<bool> {
@@ -139,11 +147,16 @@ pub(super) async fn discard(
     Ok(discarded)
 }
 
-/// One that was taken or discarded stays so.
-fn at(state: HeldState, expires_at: Timestamp, now: Timestamp) -> HeldState {
-    match state {
-        HeldState::Waiting if expires_at <= now => HeldState::Expired,
-        HeldState::Waiting | HeldState::Taken | HeldState::Discarded | HeldState::Expired => state,
+/// One that was taken or discarded stays so; one without content was over by the clock of another node.
+fn at(found: &HeldLook, now: Timestamp) -> HeldState {
+    match found.state {
+        HeldState::Waiting if found.expires_at <= now || found.summary.is_empty() => {
+            HeldState::Expired
+        }
+        state @ (HeldState::Waiting
+        | HeldState::Taken
+        | HeldState::Discarded
+        | HeldState::Expired) => state,
     }
 }
 

@@ -622,6 +622,10 @@ impl Store for SqliteStore {
     async fn discard_held(&self, id: HeldId, browser: &Digest, now: Timestamp) -> Result<bool> {
         held::discard(self.step("discard a kept request").await?, id, browser, now).await
     }
+
+    async fn forget_held(&self, now: Timestamp) -> Result<()> {
+        held::forget(self.step("forget kept requests").await?, now).await
+    }
 }
 
 #[cfg(test)]

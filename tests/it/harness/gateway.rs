@@ -19,6 +19,7 @@ use gatehouse::{
     server::Gatehouse,
     telemetry::{
         access,
+        held::HoldEvent,
         metrics::{ReloadOf, ReloadResult},
     },
 };
@@ -302,6 +303,12 @@ impl Gateway {
     pub fn spans_dropped(&self) -> u64 {
         let core = self.running.as_ref().expect("it runs").core();
         core.metrics.spans_dropped.get()
+    }
+
+    /// How often something has happened to requests that are kept.
+    pub fn held(&self, event: HoldEvent) -> u64 {
+        let core = self.running.as_ref().expect("it runs").core();
+        core.metrics.held_requests.of(event)
     }
 
     /// Puts the gateway's clock forward.

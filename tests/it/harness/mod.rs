@@ -16,6 +16,7 @@ pub mod door_authority;
 pub mod file_server;
 pub mod frames;
 pub mod gateway;
+pub mod held;
 pub mod hostile;
 pub mod live;
 pub mod load;

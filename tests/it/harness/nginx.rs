@@ -40,6 +40,14 @@ impl Nginx {
         Self::run(listener, flags, &server, &[])
     }
 
+    /// The same with `flags` on its listener, before another app.
+    pub fn before(app: SocketAddr, flags: &str) -> Self {
+        let server = format!(
+            "client_max_body_size 0; location / {{ proxy_pass http://{app}; proxy_set_header Host $host; }}"
+        );
+        Self::run(free(), flags, &server, &[])
+    }
+
     fn run(listener: TcpListener, flags: &str, server: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

@@ -5,6 +5,7 @@ mod administration;
 mod backup_codes;
 mod email;
 mod forward_auth;
+mod held;
 mod hosts;
 mod legacy;
 mod loss;

@@ -127,6 +127,18 @@ impl Browser {
         }
     }
 
+    /// Chooses a file in the field of this name.
+    pub async fn choose_file(&self, name: &str, file: &std::path::Path) {
+        let selector = format!("input[type='file'][name='{name}']");
+        let chosen = self.retry(|| async {
+            let field = self.usable(By::Css(selector.as_str())).await?;
+            field.send_keys(file.to_str()?).await.ok()
+        });
+        if chosen.await.is_none() {
+            panic!("no field for a file {name:?}: {}", self.describe().await);
+        }
+    }
+
     /// Chooses what says `words` in the list of this name.
     pub async fn pick(&self, name: &str, words: &str) {
         let text = xpath_text(words);
