@@ -1,7 +1,10 @@
 //! What every operation works with: the store, the clock, the sessions, the outbox and the configuration
 //! in force.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -56,8 +59,14 @@ pub struct Core {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The store does not open.
-    #[error("the store does not open")]
-    Store(#[from] StoreError),
+    #[error("the store {} does not open", path.display())]
+    Store {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
     /// Sessions cannot be had.
     #[error(transparent)]
     Sessions(#[from] SessionsError),
@@ -91,7 +100,11 @@ impl Core {
     pub async fn open(config: Config, clock: Clock) -> Result<Self, OpenError> {
         let StoreLocation::Sqlite(path) = &config.store;
         let metrics = Arc::<Metrics>::default();
-        let store = SqliteStore::open(path).await?;
+        let opened = SqliteStore::open(path).await;
+        let store = opened.map_err(|source| OpenError::Store {
+            path: path.clone(),
+            source,
+        })?;
         let store: Arc<dyn Store> = Arc::new(store.counted_in(Arc::clone(&metrics)));
         let secret = match &config.secret {
             SecretSource::Given(secret) => secret.clone(),

@@ -314,12 +314,7 @@ pub fn pages(core: &Arc<Core>) -> Router {
         .merge(jwks::router())
         .merge(held::page::router())
         .fallback(|| async { Refusal::NOT_FOUND })
-        .method_not_allowed_fallback(|| async {
-            Refusal {
-                status: axum::http::StatusCode::METHOD_NOT_ALLOWED,
-                ..Refusal::NOT_FOUND
-            }
-        })
+        .method_not_allowed_fallback(|| async { Refusal::NOT_A_PAGE })
         .layer(middleware::from_fn_with_state(
             Arc::clone(core),
             sign_in::handoff::confine,

@@ -7,11 +7,12 @@ mod help;
 mod key;
 mod logged;
 mod manual;
+mod next_step;
 mod recovery;
 mod serve;
 mod session;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::Value;
@@ -249,23 +250,25 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn print(common: &Common, report: &Report) {
-    if common.json {
-        println!("{:#}", report.json);
+    let text = if common.json {
+        format!("{:#}\n", report.json)
     } else {
-        println!("{}", report.text);
-    }
+        format!("{}\n", report.text)
+    };
+    // Whoever reads it may have enough and close the pipe, as `head` does: that is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// The failure and its causes, one line.
+/// The failure and its causes in one line, and what to do in the next.
 fn tell(failure: &Failure) {
     let mut line = format!("gatehouse: {failure}");
     let mut cause = std::error::Error::source(failure);
     while let Some(error) = cause {
         let text = error.to_string();
-        if !line.ends_with(&text) {
+        if !line.contains(&text) {
             line = format!("{line}: {text}");
         }
         cause = error.source();
     }
-    eprintln!("{line}");
+    eprintln!("{line}\n{}", next_step::after(failure));
 }

@@ -1,6 +1,6 @@
 //! From the operator's TOML file to a [`Config`].
 //!
-//! [`file`] is the format and its reference, [`load()`] reads it and gathers every problem, `compile`
+//! [`mod@file`] is the format and its reference, [`load()`] reads it and gathers every problem, `compile`
 //! resolves it into what the program runs on, and [`mod@reference`] writes the documentation.
 
 mod at;

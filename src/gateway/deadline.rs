@@ -34,7 +34,7 @@ pub async fn run<T>(exchange: impl Future<Output = T>) -> Option<T> {
                     None => Poll::Pending,
                     Some((deadline, request_id)) => alarm.poll(deadline, context).map(|()| {
                         Lifeline::present().note_cut(CutShort::TookTooLong);
-                        tracing::warn!(%request_id, "an exchange was cut: it took longer than its upstream allows"
+                        tracing::warn!(%request_id, "an exchange was cut: it took longer than total_timeout or read_timeout of its upstream allows"
                         );
                         None
                     }),

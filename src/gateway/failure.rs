@@ -94,12 +94,17 @@ pub fn report(error: &Error, refusal: Option<&Refusal>, passage: &Passage) {
     let after_ms = milliseconds(passage);
     match error.esource() {
         ErrorSource::Upstream => {
-            tracing::warn!(%request_id, upstream, server, cause, detail = detail(error), after_ms, "an upstream failed a request")
+            let advice = advice(error);
+            tracing::warn!(
+                %request_id, upstream, server, cause, detail = detail(error), after_ms, advice, "an upstream failed a request"
+            );
         }
         ErrorSource::Downstream => tracing::debug!(%request_id, cause, "a client broke off"),
         ErrorSource::Internal | ErrorSource::Unset => {
             let answered = refusal.is_some();
-            tracing::error!(%request_id, upstream, server, cause, answered, "a request failed inside the gateway");
+            tracing::error!(
+                %request_id, upstream, server, cause, answered, "a request failed inside the gateway; please report it"
+            );
         }
     }
 }
@@ -116,6 +121,28 @@ pub fn report_retry(error: &Error, passage: &Passage) {
         after_ms = milliseconds(passage),
         "trying again upstream"
     );
+}
+
+/// Where to look first.
+fn advice(error: &Error) -> &'static str {
+    match error.etype() {
+        ErrorType::ConnectRefused => {
+            "nothing listens there: see whether the app runs, and servers of its upstream"
+        }
+        ErrorType::ConnectTimedout | ErrorType::ConnectNoRoute | ErrorType::ConnectError => {
+            "the server cannot be reached: see the network between, and servers of its upstream"
+        }
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => {
+            "the two ends do not trust each other: see detail, and tls of its upstream"
+        }
+        ErrorType::ReadTimedout => {
+            "the app took longer than read_timeout of its upstream: see the app's log"
+        }
+        ErrorType::WriteTimedout => {
+            "the app took in nothing for write_timeout of its upstream: see the app's log"
+        }
+        _ => "the app ended the exchange, or answered with what cannot be passed on: see its log",
+    }
 }
 
 /// Why a server was not trusted, or did not trust us. No request was written by then, so none is quoted.

@@ -97,10 +97,7 @@ impl Forwarding {
             .choose(visitor, Tried::default(), asked.began)
             .map_err(|refusal| match refusal {
                 NoServer::Busy => {
-                    tracing::warn!(
-                        upstream = pool.name(),
-                        "every server has as many requests as it may"
-                    );
+                    pool.tell_full();
                     NoWay::Busy
                 }
                 NoServer::Exhausted => NoWay::NoUpstream,

@@ -54,7 +54,6 @@ mod refusal;
 mod response;
 mod resuming;
 mod rewriting;
-mod sparingly;
 mod strict_transport;
 mod tenure;
 mod terms;
@@ -93,7 +92,7 @@ pub use self::{
     certificates::TlsError,
     terms::{NewTerms, Terms},
 };
-use crate::{config::Config, core::Core};
+use crate::{config::Config, core::Core, sparingly};
 
 /// Listeners that serve.
 pub struct Gateway {

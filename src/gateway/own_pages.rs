@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use pingora::proxy::Session;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use super::{
     body::{self, Incomplete},
@@ -52,7 +53,9 @@ pub async fn call(
 
     // A task of its own: a client that leaves does not stop a handler half-way through a change, and a
     // panic ends the handler alone.
-    let answered = tokio::spawn(async move {
+    // Whatever it logs bears the request's id.
+    let span = tracing::error_span!("page", %request_id);
+    let page = async move {
         let Ok(response) = pages.oneshot(request).await;
         if event_stream::is_event_stream(&response) {
             return Ok(Answer::Events(response));
@@ -60,15 +63,15 @@ pub async fn call(
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await?;
         Ok::<_, axum::Error>(Answer::Whole(Response::from_parts(parts, bytes)))
-    });
-    match answered.await {
+    };
+    match tokio::spawn(page.instrument(span)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
-            tracing::error!(%request_id, %error, "an own page broke off");
+            tracing::error!(%request_id, %error, "an own page broke off; please report it");
             Err(Refusal::internal())
         }
         Err(error) => {
-            tracing::error!(%request_id, %error, "the handler of an own page did not finish");
+            tracing::error!(%request_id, %error, "the handler of an own page did not finish; please report it");
             Err(Refusal::internal())
         }
     }

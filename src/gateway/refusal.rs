@@ -70,7 +70,10 @@ impl Refusal {
 
     /// The request could not be read in one way.
     pub fn malformed(fault: &Fault) -> Self {
-        let message = Cow::Owned(format!("The request was not passed on: {fault}."));
+        let message = Cow::Owned(format!(
+            "The request was not passed on: {fault}. Please go back, check the address and try again; if that does not help, \
+             tell whoever runs this site the request number."
+        ));
         Self {
             message,
             ..Self::plain(
@@ -89,25 +92,28 @@ impl Refusal {
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "Page not found",
-                "There is nothing at this address.",
+                "There is nothing at this address. Please check it for a slip of the keyboard, or go back to where you came from.",
             ),
             Denial::NotAllowed => Self::plain(
                 StatusCode::FORBIDDEN,
                 "not_allowed",
                 "Not open to this account",
-                "Your account does not have access to this page. If it should, ask whoever runs this site.",
+                "Your account does not have access to this page. If it should, ask whoever runs this site \
+                 and tell them the request number.",
             ),
             Denial::Ambiguous => Self::plain(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
                 "This request cannot be served",
-                "The address can be read in more than one way, so it was not passed on.",
+                "The address can be read in more than one way, so it was not passed on. Please go back and try another link; \
+                 if that does not help, tell whoever runs this site the request number.",
             ),
             Denial::NoCertificate => Self::plain(
                 StatusCode::FORBIDDEN,
                 "no_client_certificate",
                 "Open to known machines alone",
-                "This address asks for a client certificate that it knows. The connection bears none.",
+                "This address asks for a client certificate that it knows. The connection bears none. \
+                 Please use a machine that has one, or ask whoever runs this site.",
             ),
         }
     }
@@ -118,7 +124,7 @@ impl Refusal {
             StatusCode::MISDIRECTED_REQUEST,
             "misdirected",
             "This address is served elsewhere",
-            "The request came over a connection that is not for this host. Please try again.",
+            "The request came over a connection that is not for this host. Please load the page again.",
         )
     }
 
@@ -138,7 +144,7 @@ impl Refusal {
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             "Too much was sent",
-            "This page takes less than was sent. Nothing was changed.",
+            "This page takes less than was sent. Nothing was changed. Please shorten it and try again.",
         )
     }
 
@@ -148,7 +154,7 @@ impl Refusal {
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             "Too much was sent",
-            "This application takes less than was sent at once.",
+            "This application takes less than was sent at once. Please choose a smaller file, or send it in parts.",
         )
     }
 
@@ -168,7 +174,7 @@ impl Refusal {
             StatusCode::BAD_REQUEST,
             "bad_request",
             "This request cannot be served",
-            "The request was not passed on, because it did not arrive whole.",
+            "The request was not passed on, because it did not arrive whole. Please try again.",
         )
     }
 
@@ -178,7 +184,8 @@ impl Refusal {
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal_error",
             "Something went wrong",
-            "This is not your fault. Please try again in a moment.",
+            "This is not your fault. Please try again in a moment; if it happens once more, tell whoever runs this site the \
+             request number.",
         )
     }
 
@@ -188,7 +195,8 @@ impl Refusal {
             StatusCode::BAD_GATEWAY,
             "upstream_unavailable",
             "This application is not available",
-            "It does not answer right now. Please try again in a moment.",
+            "It does not answer right now. Please try again in a moment; if it stays so, tell whoever runs this site the \
+             request number.",
         )
     }
 
@@ -208,7 +216,7 @@ impl Refusal {
             StatusCode::NOT_IMPLEMENTED,
             "no_websockets",
             "This request cannot be served",
-            "This application takes no WebSockets.",
+            "This application takes no WebSockets. If it should, tell whoever runs this site the request number.",
         )
     }
 
@@ -218,7 +226,7 @@ impl Refusal {
             StatusCode::GATEWAY_TIMEOUT,
             "upstream_timeout",
             "This application takes too long",
-            "It did not answer in time. Please try again in a moment.",
+            "It did not answer in time. Please try again in a moment; if you sent something, look first whether it arrived.",
         )
     }
 
@@ -370,5 +378,70 @@ mod tests {
         };
         let (_, page) = body(&refusal, Asker::FormPost, RequestId::random());
         assert!(page.contains("Go on") && !page.contains("\"><script>"));
+    }
+
+    #[test]
+    fn every_refusal_says_what_happened_and_what_to_do_in_plain_words() {
+        let denials = [
+            Denial::NoRoute,
+            Denial::NotAllowed,
+            Denial::Ambiguous,
+            Denial::NoCertificate,
+        ];
+        let faults = [
+            Fault::Method,
+            Fault::TooLarge,
+            Fault::Host("it names no host"),
+        ];
+        let others = [
+            Refusal::misdirected(),
+            Refusal::overloaded(),
+            Refusal::body_too_large(),
+            Refusal::upload_too_large(),
+            Refusal::body_too_slow(),
+            Refusal::broken_off(),
+            Refusal::internal(),
+            Refusal::upstream_down(),
+            Refusal::upstream_busy(),
+            Refusal::no_websockets(),
+            Refusal::upstream_slow(),
+        ];
+        let faults = faults.iter().map(Refusal::malformed);
+        for refusal in denials
+            .map(Refusal::denied)
+            .into_iter()
+            .chain(faults)
+            .chain(others)
+        {
+            let said = &refusal.message;
+            assert!(
+                !refusal.heading.is_empty() && !refusal.heading.ends_with('.'),
+                "{said}"
+            );
+            assert!(said.ends_with('.') && !said.contains("  "), "{said}");
+            let step = ["lease ", "ask whoever", "tell whoever"];
+            assert!(
+                step.iter().any(|word| said.contains(word)),
+                "it leads nowhere: {said}"
+            );
+            for jargon in [
+                "session",
+                "upstream",
+                "token",
+                "invalid",
+                "null",
+                "parameter",
+                "exception",
+            ] {
+                assert!(!said.contains(jargon), "{jargon}: {said}");
+            }
+            let id = RequestId::random();
+            for asker in [Asker::PageLoad, Asker::FormPost, Asker::Program] {
+                assert!(
+                    body(&refusal, asker, id).1.contains(&id.to_string()),
+                    "{said}"
+                );
+            }
+        }
     }
 }

@@ -178,7 +178,7 @@ impl Watch {
                 } else {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "new certificates cannot be used; the old ones stay in force"
+                        "new certificates cannot be used; the old ones stay in force until the files are mended, which is looked for"
                     );
                 }
                 Turn::Refused(error)
@@ -201,10 +201,10 @@ impl Watch {
             match remaining(certificate, now) {
                 Remaining::Enough => {}
                 Remaining::Days(days) => {
-                    tracing::warn!(%file, days, "a certificate ends soon and was not renewed");
+                    tracing::warn!(%file, days, "a certificate ends soon and was not renewed; replace its files, and it is taken up without a restart");
                 }
                 Remaining::None => {
-                    tracing::error!(%file, "a certificate has ended: browsers refuse the site");
+                    tracing::error!(%file, "a certificate has ended: browsers refuse the site; replace its files, and it is taken up without a restart");
                 }
             }
         }

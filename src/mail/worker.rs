@@ -103,7 +103,7 @@ impl Worker {
 
     async fn send(self, mail: OutboxMail) {
         let Some(letter) = self.outbox.open(&mail) else {
-            error!(mail = %mail.id, "cannot open a mail in the outbox: was server.secret changed?");
+            error!(mail = %mail.id, "cannot open a mail in the outbox: was server.secret changed? Give the one that it was written under");
             return self.put_back(&mail).await;
         };
         let delivery = self.transport.deliver(mail.id, &letter);
@@ -118,12 +118,12 @@ impl Worker {
                 self.strike_off(&mail).await;
             }
             Err(never @ (DeliveryError::Refused { .. } | DeliveryError::Unwritable(_))) => {
-                warn!(mail = %mail.id, account = whose(&mail), error = cause(&never), "mail given up");
+                warn!(mail = %mail.id, account = whose(&mail), error = cause(&never), "mail given up: another try would end alike; see the address of the account");
                 self.metrics.mails.count(MailResult::GivenUp);
                 self.strike_off(&mail).await;
             }
             Err(not_yet @ (DeliveryError::Deferred { .. } | DeliveryError::Unreachable(_))) => {
-                warn!(mail = %mail.id, tries = mail.tries, error = cause(&not_yet), "mail not sent yet");
+                warn!(mail = %mail.id, tries = mail.tries, error = cause(&not_yet), "mail not sent yet; it is tried again. If it stays so, see mail.url and the mail server");
                 self.put_back(&mail).await;
             }
         }

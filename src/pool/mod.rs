@@ -23,6 +23,7 @@ pub use self::{
 };
 use crate::{
     config::{Balance, Ejection, Upstream},
+    sparingly::Sparingly,
     telemetry::metrics::{Label as _, UpstreamFailure},
 };
 
@@ -43,6 +44,8 @@ pub struct Pool {
     sent: AtomicU64,
     /// By the place of their kind.
     failures: Vec<AtomicU64>,
+    /// Says that it is full.
+    full: Sparingly,
 }
 
 /// Which servers a request was sent to already: one bit each.
@@ -130,6 +133,7 @@ impl Pool {
                 .iter()
                 .map(|_| AtomicU64::new(0))
                 .collect(),
+            full: Sparingly::default(),
         }
     }
 
@@ -141,6 +145,18 @@ impl Pool {
     /// Its servers.
     pub fn servers(&self) -> &[Server] {
         &self.servers
+    }
+
+    /// Says, but not of every request, that one was refused because no server could take it.
+    pub fn tell_full(&self) {
+        if let Some(silenced) = self.full.due() {
+            tracing::warn!(
+                upstream = self.name,
+                silenced,
+                "a request was refused with 503: every server has as many as max_connections of its upstream allows; \
+                 add servers or raise it"
+            );
+        }
     }
 
     /// A server for a request that was sent to none of `tried` yet. `visitor` is who asks, for balances that

@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Locked, full, unreachable: the same call may succeed later.
-    #[error("the store cannot {action} now")]
+    #[error("the store cannot {action} now: {source}")]
     Unavailable {
         /// What was attempted.
         action: &'static str,

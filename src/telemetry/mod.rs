@@ -43,6 +43,10 @@ pub fn start_logging(format: LogFormat, default_filter: &str) {
     // An error says that a test has set up logging already.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init(),
     };
 }

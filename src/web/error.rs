@@ -37,8 +37,16 @@ impl Refusal {
         status: StatusCode::NOT_FOUND,
         code: "not_found",
         heading: "There is nothing here",
-        sentence: "This address leads nowhere. It may have been mistyped.",
+        sentence: "This address leads nowhere. Check it for a slip of the keyboard, or begin at the front page.",
         way_on: Some(("/", "Go to the front page")),
+    };
+    /// Nothing that is asked for in this way.
+    pub const NOT_A_PAGE: Self = Self {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        code: "not_a_page",
+        heading: "This is not a page to open",
+        sentence: "Only a form leads here, and nothing was changed. Open the page with the form and use that.",
+        way_on: ACCOUNT,
     };
     /// Neither this form nor this browser's state is known any more.
     pub const FORM_EXPIRED: Self = Self {
@@ -69,7 +77,8 @@ impl Refusal {
         status: StatusCode::BAD_REQUEST,
         code: "malformed",
         heading: "That could not be read",
-        sentence: "What the browser sent was incomplete or not in the expected form. Nothing was changed.",
+        sentence: "What the browser sent was incomplete or not in the expected form. Nothing was changed. \
+                   Open the page again and repeat the last step.",
         way_on: SIGN_IN,
     };
     /// A form that is larger than any of ours.
@@ -77,7 +86,8 @@ impl Refusal {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         code: "too_large",
         heading: "That was too much",
-        sentence: "What the browser sent is larger than any form here needs. Nothing was changed.",
+        sentence: "What the browser sent is larger than any form here needs. Nothing was changed. Enter less and \
+                   try again.",
         way_on: SIGN_IN,
     };
     /// Too many attempts from one network or for one account.
@@ -103,7 +113,7 @@ impl Refusal {
         code: "internal",
         heading: "Something went wrong here",
         sentence: "It is not your fault. Please try again; if it happens once more, tell whoever runs this \
-                   site the number below.",
+                   site the request number.",
         way_on: SIGN_IN,
     };
     /// Only for those who are signed in.
@@ -111,7 +121,7 @@ impl Refusal {
         status: StatusCode::UNAUTHORIZED,
         code: "sign_in_required",
         heading: "Please sign in first",
-        sentence: "This needs a session, and there is none or it has ended.",
+        sentence: "You are not signed in, or not any more. Sign in, then try again.",
         way_on: SIGN_IN,
     };
     /// Only with a fresh passkey check.
@@ -119,7 +129,7 @@ impl Refusal {
         status: StatusCode::FORBIDDEN,
         code: "step_up_required",
         heading: "Please confirm it's you",
-        sentence: "This needs a passkey check from the last few minutes.",
+        sentence: "This needs a passkey check from the last few minutes. Confirm with your passkey, then try again.",
         way_on: ACCOUNT,
     };
     /// Saving a passkey would be a recovery, and takes more proofs than were given.
@@ -127,7 +137,7 @@ impl Refusal {
         status: StatusCode::FORBIDDEN,
         code: "one_more_proof",
         heading: "One more proof is needed",
-        sentence: "Saving a new passkey to this account takes one more proof that it is yours.",
+        sentence: "Saving a new passkey to this account takes one more proof that it is yours: choose another way back.",
         way_on: WAYS_BACK,
     };
     /// The passkey's answer did not verify.
@@ -267,7 +277,8 @@ impl Refusal {
         status: StatusCode::GONE,
         code: "recovery_over",
         heading: "This recovery is over",
-        sentence: "Its link was given out already, it has expired, or a newer one took its place. Nothing was changed.",
+        sentence: "Its link was given out already, it has expired, or a newer one took its place. Nothing was changed. Ask for \
+                   another one if it is still needed.",
         way_on: ADMINISTRATION,
     };
     /// Nobody recovers, disables or strips their own account.
@@ -291,7 +302,8 @@ impl Refusal {
         status: StatusCode::FORBIDDEN,
         code: "others_request",
         heading: "Another administrator asked for this",
-        sentence: "The link is given to whoever asked for the recovery, and to nobody else. Nothing was changed.",
+        sentence: "The link is given to whoever asked for the recovery, and to nobody else. Nothing was changed. \
+                   Ask them for it.",
         way_on: ADMINISTRATION,
     };
     /// A second administrator has yet to agree.
@@ -299,7 +311,7 @@ impl Refusal {
         status: StatusCode::CONFLICT,
         code: "not_approved",
         heading: "Not approved yet",
-        sentence: "A second administrator has to approve this recovery before its link can be had.",
+        sentence: "A second administrator has to approve this recovery before its link can be had. Ask one to.",
         way_on: ADMINISTRATION,
     };
     /// The account is disabled: what was asked would open nothing.
@@ -323,7 +335,8 @@ impl Refusal {
         status: StatusCode::FORBIDDEN,
         code: "administrators_group",
         heading: "Administrators are not made here",
-        sentence: "Only the command line puts an account into the group of administrators. Nothing was changed.",
+        sentence: "Only the command line puts an account into the group of administrators. Nothing was changed. \
+                   Ask whoever runs the server.",
         way_on: ADMINISTRATION,
     };
     /// Another account has the login name or address.
@@ -331,7 +344,8 @@ impl Refusal {
         status: StatusCode::CONFLICT,
         code: "name_taken",
         heading: "That name is taken",
-        sentence: "Another account has this login name or address. Nothing was changed.",
+        sentence: "Another account has this login name or address. Nothing was changed. Choose another one, or look for the account \
+                   that has it.",
         way_on: ADMINISTRATION,
     };
     /// No mail leaves this deployment.
@@ -347,7 +361,7 @@ impl Refusal {
         status: StatusCode::FORBIDDEN,
         code: "account_closed",
         heading: "This account can't sign in",
-        sentence: "It was closed by whoever runs this site. Please ask them.",
+        sentence: "It was closed by whoever runs this site. Please ask them, and tell them the request number.",
         way_on: None,
     };
     /// This deployment does not offer it.
@@ -355,7 +369,7 @@ impl Refusal {
         status: StatusCode::NOT_FOUND,
         code: "not_offered",
         heading: "This way is not offered here",
-        sentence: "Whoever runs this site has not switched it on.",
+        sentence: "Whoever runs this site has not switched it on. Choose another way.",
         way_on: WAYS_BACK,
     };
 }
@@ -371,8 +385,7 @@ impl IntoResponse for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::error!(%error, cause, "a page could not use the store");
+        tracing::error!(%error, "a page could not use the store");
         match error {
             StoreError::Unavailable { .. } => Self::UNAVAILABLE,
             StoreError::Corrupt { .. } | StoreError::Newer { .. } => Self::INTERNAL,
@@ -385,8 +398,103 @@ impl From<SessionsError> for Refusal {
         match error {
             SessionsError::Store(error) => error.into(),
             SessionsError::WrongSecret => {
-                tracing::error!(%error, "the key ring could not be read");
+                tracing::error!(%error, "the key ring could not be read; restart the gateway with that secret");
                 Self::INTERNAL
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[Refusal] = &[
+        Refusal::NOT_FOUND,
+        Refusal::NOT_A_PAGE,
+        Refusal::FORM_EXPIRED,
+        Refusal::NOT_HANDED_ON,
+        Refusal::ELSEWHERE,
+        Refusal::MALFORMED,
+        Refusal::TOO_LARGE,
+        Refusal::THROTTLED,
+        Refusal::UNAVAILABLE,
+        Refusal::INTERNAL,
+        Refusal::SIGN_IN_FIRST,
+        Refusal::STEP_UP_FIRST,
+        Refusal::ONE_MORE_PROOF,
+        Refusal::PASSKEY_NOT_VERIFIED,
+        Refusal::CEREMONY_OVER,
+        Refusal::ALREADY_SAVED,
+        Refusal::LINK_OVER,
+        Refusal::CODE_OVER,
+        Refusal::PAIRING_OVER,
+        Refusal::OFFER_OVER,
+        Refusal::NUMBER_MISSING,
+        Refusal::PAIRING_BLOCKED,
+        Refusal::PAIRING_NEEDS_FULL,
+        Refusal::WRONG_NUMBER,
+        Refusal::INVITATION_OVER,
+        Refusal::REPORT_OVER,
+        Refusal::ADDRESS_OVER,
+        Refusal::RECOVERY_LINK_OVER,
+        Refusal::RECOVERY_OVER,
+        Refusal::OWN_ACCOUNT,
+        Refusal::OWN_REQUEST,
+        Refusal::OTHERS_REQUEST,
+        Refusal::NOT_APPROVED,
+        Refusal::ACCOUNT_DISABLED,
+        Refusal::HAS_HAD_PASSKEYS,
+        Refusal::ADMINISTRATORS_GROUP,
+        Refusal::NAME_TAKEN,
+        Refusal::NO_MAIL,
+        Refusal::ACCOUNT_CLOSED,
+        Refusal::NOT_OFFERED,
+    ];
+
+    #[test]
+    fn every_refusal_says_what_happened_and_what_to_do_in_plain_words() {
+        let written = include_str!("error.rs").matches(": Self = Self {").count();
+        // One more: the line above.
+        assert_eq!(ALL.len() + 1, written, "a refusal is not in the list");
+        for refusal in ALL {
+            let Refusal {
+                code,
+                heading,
+                sentence,
+                way_on,
+                ..
+            } = refusal;
+            assert!(
+                !heading.is_empty() && !heading.ends_with('.'),
+                "{code}: {heading}"
+            );
+            assert!(
+                sentence.len() > 30 && sentence.ends_with('.'),
+                "{code}: {sentence}"
+            );
+            let step = [
+                "try", "ask", "type", "Choose", "wait", "Wait", "Open", "Begin",
+            ];
+            assert!(
+                way_on.is_some() || step.iter().any(|word| sentence.contains(word)),
+                "{code} leads nowhere: {sentence}"
+            );
+            for jargon in [
+                "session",
+                "upstream",
+                "token",
+                "invalid",
+                "null",
+                "parameter",
+                "exception",
+                "error",
+                "  ",
+            ] {
+                assert!(
+                    !sentence.contains(jargon) && !heading.contains(jargon),
+                    "{code}: {sentence}"
+                );
             }
         }
     }

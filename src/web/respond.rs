@@ -53,19 +53,17 @@ pub async fn respond(State(core): State<Arc<Core>>, request: Request, next: Next
     parts.extensions.insert(ask.clone());
     let mut response = next.run(Request::from_parts(parts, body)).await;
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-        let cookies = response
-            .headers()
-            .get_all(header::SET_COOKIE)
-            .iter()
-            .cloned()
-            .collect::<Vec<_>>();
+        let kept = response.headers().clone();
         response = if scripted {
             as_json(&refusal, &ask)
         } else {
             as_page(&refusal, &ask)
         };
-        for cookie in cookies {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
+        // What may be done instead belongs to a 405 (RFC 9110 §15.5.6).
+        for name in [header::SET_COOKIE, header::ALLOW] {
+            for value in kept.get_all(&name) {
+                response.headers_mut().append(&name, value.clone());
+            }
         }
     }
     let page = response

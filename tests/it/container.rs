@@ -80,6 +80,10 @@ fn what_it_copies_is_there_is_not_ignored_and_is_enough_for_cargo() {
         );
         copy_all(&top().join(source), &build.path().join(source));
     }
+    // A root of its own: cargo looks for one in the folders above.
+    let manifest = build.path().join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("{text}\n[workspace]\n")).unwrap();
     let read = Command::new(env!("CARGO"))
         .args([
             "metadata",

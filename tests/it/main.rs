@@ -60,6 +60,7 @@ mod streaming;
 mod tls;
 mod trial;
 mod traces;
+mod trouble;
 mod trust;
 mod upstream_log;
 mod upstream_protocols;

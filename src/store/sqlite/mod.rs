@@ -23,6 +23,7 @@ mod row;
 mod sessions;
 mod start;
 mod step;
+mod trouble;
 
 use std::{
     path::Path,
@@ -79,7 +80,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Newer`] when a later version has written it; [`StoreError::Unavailable`] when it cannot
+    /// [`Newer`](super::StoreError::Newer) when a later version has written it;
+    /// [`Unavailable`](super::StoreError::Unavailable) when it cannot
     /// be opened or is no SQLite file.
     pub async fn open(path: &Path) -> Result<Self> {
         Self::open_waiting(path, BUSY_TIMEOUT).await

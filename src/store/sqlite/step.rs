@@ -14,7 +14,7 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 
-use super::row::Record;
+use super::{row::Record, trouble::Trouble};
 use crate::{
     store::{Result, StoreError},
     telemetry::{
@@ -206,11 +206,10 @@ fn failed(
     unavailable(action)(error)
 }
 
-/// SQLite's own messages name tables and columns, never values.
 pub(super) fn unavailable(action: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::Unavailable {
         action,
-        source: Box::new(error),
+        source: Box::new(Trouble::new(&error)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every page passes axe-core and fits its screen: light and dark, narrow and wide.
 
 use super::{ANN, app, invitation_link};
-use crate::harness::{browser::Browser, upstream::Answer};
+use crate::harness::{Gateway, browser::Browser, upstream::Answer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_of_signing_in_are_for_everyone() {
@@ -98,5 +98,39 @@ async fn the_pages_that_say_no_are_for_everyone() {
     ann.enrol(&invitation_link(&gateway, ANN)).await;
     ann.visit("/staff/plan").await;
     ann.inspect("error-403").await;
+    ann.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_of_refusals_are_for_everyone_and_show_a_number_to_quote() {
+    let gateway = Gateway::start()
+        .with_route("path = '/app/*'\naccess = 'public'")
+        .before_server("127.0.0.1:9")
+        .await;
+    let ann = Browser::open(&gateway).await;
+    for (path, words, name) in [
+        (
+            "/.gatehouse/nothing",
+            "begin at the front page",
+            "refused-own-page",
+        ),
+        (
+            "/.gatehouse/sign-out/everywhere",
+            "Only a form leads here",
+            "refused-not-a-page",
+        ),
+        (
+            "/nowhere",
+            "go back to where you came from",
+            "refused-no-route",
+        ),
+        ("/app/a%2Fb", "more than one way", "refused-ambiguous"),
+        ("/app/x", "It does not answer right now", "refused-app-down"),
+    ] {
+        ann.visit(path).await;
+        ann.sees(words).await;
+        ann.sees("request number").await;
+        ann.inspect(name).await;
+    }
     ann.close().await;
 }
