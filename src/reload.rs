@@ -4,6 +4,8 @@
 //! snapshot beside the old one, and [`Core::take_up`] swaps them. [`mod@watch`] does all of that when it is asked
 //! for and when files change.
 
+pub mod candidate;
+mod looked;
 pub mod watch;
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::{
     relying_party::RelyingParty,
     session::SessionsError,
     snapshot::Snapshot,
+    telemetry::access_log,
 };
 
 /// Who asks for reloads, and who wants to know.
@@ -45,6 +48,9 @@ pub enum ReloadError {
     /// The passkey library does not accept the relying party.
     #[error("the relying party is not accepted")]
     RelyingParty(#[from] webauthn_rs::prelude::WebauthnError),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] access_log::OpenError),
     /// A key for assertions cannot be had.
     #[error(transparent)]
     Sessions(#[from] SessionsError),
@@ -116,6 +122,7 @@ fn fixed_that_change(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("server.secret", !is_same_secret(&old.secret, &new.secret)),
         ("store.url", old_store != new_store),
+        ("traces", old.traces != new.traces),
         (
             "relying_party.id",
             old.relying_party.id != new.relying_party.id,
@@ -174,6 +181,11 @@ mod tests {
                 &["server.secret", "store.url"],
             ),
             ("", &secret('1'), &["server.secret"]),
+            (
+                "",
+                "traces.endpoint = \"http://127.0.0.1:4318/v1/traces\"",
+                &["traces"],
+            ),
             (&secret('1'), &secret('1'), &[]),
             (&secret('1'), &secret('2'), &["server.secret"]),
             ("", "server.limits.connections = 5", &[]),

@@ -23,7 +23,7 @@ use crate::{
     held,
     mail::{self, MailRoom},
     monitoring::Monitoring,
-    reload::watch::Watch,
+    reload::{candidate, watch::Watch},
     shadow::{Summary, TELL_EVERY},
     sign_in,
     sockets::Sockets,
@@ -177,11 +177,12 @@ impl Gatehouse {
     /// Tries out the configuration in this file beside the one in force. One that cannot be used is told of and
     /// harms nothing.
     pub fn try_out(&mut self, candidate: PathBuf) {
-        self.core.shadow.follow(candidate);
-        self.core
-            .shadow
-            .reload(&self.core.condition, self.core.clock.now());
         let (core, stopped) = (Arc::clone(&self.core), self.stopping.subscribe());
+        self.background.spawn(candidate::look_after(
+            core.clone(),
+            candidate,
+            stopped.clone(),
+        ));
         self.background.spawn(tell_of_differences(core, stopped));
     }
 
@@ -250,6 +251,8 @@ impl Gatehouse {
 
     async fn drain(mut self, hurried: impl Future<Output = ()>) {
         let mut hurried = std::pin::pin!(hurried);
+        // What changes from here on is for whoever comes after.
+        self.files.send_replace(None);
         // With these left, the system would go on taking connections that nobody accepts.
         drop(self.sockets);
         let patience = self.core.snapshot().config.door.drain.patience;

@@ -4,18 +4,14 @@
 //! Only its routes and the names of their upstreams are looked at. What they are compared with is in
 //! `gateway::would`.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwapOption, Guard};
 
 use crate::{
     clock::Timestamp,
     condition::Condition,
-    config::{self, Config, Problems, Severity},
+    config::{self, Config, Files, Problems, Severity},
     telemetry::{
         access::Outcome,
         metrics::{Counts, Label, Metrics, WouldBe},
@@ -25,22 +21,10 @@ use crate::{
 /// The candidate, if there is one.
 #[derive(Debug, Default)]
 pub struct Shadow {
-    file: OnceLock<PathBuf>,
     candidate: ArcSwapOption<Config>,
 }
 
 impl Shadow {
-    /// Takes the candidate from this file, now and whenever it is read again. Without effect after the first time.
-    pub fn follow(&self, file: PathBuf) {
-        // An error says that there is a file already.
-        let _ = self.file.set(file);
-    }
-
-    /// The file of the candidate.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.get().map(PathBuf::as_path)
-    }
-
     /// What is asked besides; `None` when there is no candidate, or none that can be used.
     pub fn candidate(&self) -> Guard<Option<Arc<Config>>> {
         self.candidate.load()
@@ -48,9 +32,9 @@ impl Shadow {
 
     /// Reads the candidate again. One that cannot be used leaves none: what an earlier one would have decided
     /// would be taken for this one's. What is in force is not touched.
-    pub fn reload(&self, condition: &Condition, now: Timestamp) {
-        let Some(file) = self.file() else { return };
-        match config::load(file) {
+    pub fn reload(&self, file: &Path, condition: &Condition, now: Timestamp) -> Files {
+        let (read, files) = config::read(file);
+        match read {
             Ok(loaded) => {
                 self.candidate.store(Some(Arc::new(loaded.config)));
                 condition.shadow.note_well();
@@ -68,6 +52,7 @@ impl Shadow {
                 condition.shadow.note_trouble(problem, now);
             }
         }
+        files
     }
 }
 
@@ -162,11 +147,8 @@ mod tests {
         let (shadow, condition) = (Shadow::default(), Condition::default());
         let reload = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            shadow.reload(&condition, Timestamp::from_seconds(1));
+            shadow.reload(&file, &condition, Timestamp::from_seconds(1));
         };
-        reload(USABLE);
-        assert!(shadow.candidate().is_none(), "nobody asked for it");
-        shadow.follow(file.clone());
         reload(USABLE);
         assert!(shadow.candidate().is_some() && condition.shadow.trouble().is_none());
         reload(&format!("{USABLE}acess = 1\n[[route]]\n"));

@@ -17,7 +17,7 @@ pub(super) use self::people::People;
 use crate::{
     clock::Timestamp,
     config::Config,
-    gateway::judgement,
+    gateway::judgement::{self, Purpose},
     id::{AccountId, RequestId},
     policy::{
         certificate::CertificateName,
@@ -72,6 +72,8 @@ pub(super) struct Logged {
     #[serde(default)]
     certificate: Vec<String>,
     cut: Option<String>,
+    #[serde(default)]
+    forward_auth: bool,
 }
 
 /// Why a line is not judged.
@@ -242,7 +244,12 @@ impl Logged {
             now,
             certificate: &asked.certificate,
         };
-        let decision = judgement::decide_all(config, &request, asked.destination.as_ref());
+        let purpose = match self.forward_auth {
+            true => Purpose::Tell,
+            false => Purpose::Serve,
+        };
+        let destination = asked.destination.as_ref();
+        let decision = judgement::decide_all(config, &request, destination, purpose);
         let outcome = judgement::outcome(&decision);
         if outcome == Outcome::NotAllowed && session.is_some() && person.is_none() {
             return Err(Skip::PersonUnknown);

@@ -68,10 +68,12 @@ fn start(error: &StartError) -> Cow<'static, str> {
         StartError::Gateway(error) => gateway(error),
         StartError::Mail(error) => mail(error),
         StartError::AccessLog(_) => {
-            "Let the gateway's user write the file and its folder, or change log.access_file.".into()
+            "Let the gateway's user write the file and its folder, or change log.access_file."
+                .into()
         }
         StartError::Traces(_) => {
-            "Mend traces.endpoint and what else stands in [traces], then ask `gatehouse check`.".into()
+            "Mend traces.endpoint and what else stands in [traces], then ask `gatehouse check`."
+                .into()
         }
     }
 }

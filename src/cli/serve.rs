@@ -3,7 +3,7 @@
 //! SIGHUP takes up the configuration anew, SIGUSR2 hands over to a new process, SIGTERM and SIGINT end this one; a second
 //! one ends it at once.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::Write as _, path::PathBuf, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -63,16 +63,7 @@ pub async fn run(
         gatehouse.try_out(candidate.clone());
     }
     gatehouse.look_after(files);
-    for address in gatehouse.addresses() {
-        // On standard output, so that a script can read the port that `:0` picked.
-        println!("listening on {address}");
-    }
-    for address in gatehouse.redirect_addresses() {
-        println!("leading to HTTPS on {address}");
-    }
-    for address in gatehouse.admin_addresses() {
-        println!("admin on {address}");
-    }
+    tell_addresses(&gatehouse);
     if let Some(predecessor) = origin.predecessor
         && let Err(error) = predecessor.tell_ready()
     {
@@ -94,6 +85,21 @@ pub async fn run(
         End::Succeeded => gatehouse.end_succeeded(hurried).await,
     }
     Ok(())
+}
+
+/// On standard output, so that a script can read the port that `:0` picked. It may have stopped listening: a successor
+/// says it once more.
+fn tell_addresses(gatehouse: &Gatehouse) {
+    let mut out = std::io::stdout().lock();
+    for address in gatehouse.addresses() {
+        let _ = writeln!(out, "listening on {address}");
+    }
+    for address in gatehouse.redirect_addresses() {
+        let _ = writeln!(out, "leading to HTTPS on {address}");
+    }
+    for address in gatehouse.admin_addresses() {
+        let _ = writeln!(out, "admin on {address}");
+    }
 }
 
 /// Why a process ends.

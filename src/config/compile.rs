@@ -58,7 +58,8 @@ impl Surroundings<'_> {
 pub(super) fn compile(
     file: &File,
     path: &Path,
-    (variable, files): (&dyn Fn(&str) -> Option<String>, &RefCell<Files>),
+    variable: &dyn Fn(&str) -> Option<String>,
+    files: &RefCell<Files>,
     findings: &mut Findings<'_>,
 ) -> Option<Config> {
     let folder = path.parent().unwrap_or(Path::new(""));

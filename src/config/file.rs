@@ -50,6 +50,13 @@ pub type Section<T> = At<Table<T>>;
 
 /// Durations are written `"90s"`, `"15m"`, `"12h"` or `"7d"`. Relative paths start at the folder of the
 /// file. Unknown keys are errors. `gatehouse check` lists every problem at once.
+///
+/// A running gateway takes up this file, and every file that it names, when they have changed and stayed so for a
+/// second, or at once on SIGHUP: all of it, or, if anything is wrong, nothing, and the log says what. What is open and
+/// would not be let pass any more is closed. `server.listen`, `server.redirect_listen`, `server.secret`, `store.url`,
+/// `relying_party.id` and whether there is `[[server.tls]]` are read once; for a change of those, and for a new
+/// program, SIGUSR2 starts a new process that takes over every socket, without a lost request. What is counted in
+/// memory, such as attempts to sign in, begins anew there.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Gatehouse configuration", extend("required" = ["relying_party", "route"]))]

@@ -81,7 +81,7 @@ fn parse_noting(
     // What a broken line would have held is unknown, and so is whether it is missing.
     let config = file
         .filter(|_| syntax.is_empty())
-        .and_then(|file| compile(&file, path, (variable, files), &mut findings));
+        .and_then(|file| compile(&file, path, variable, files, &mut findings));
     match config {
         Some(config) if !findings.has_errors() => Ok(Loaded {
             config,

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use http::{Response, Version, header};
 use pingora::{Error, http::ResponseHeader, proxy::Session};
 
-use super::{farewell::Carried, lifeline::Lifeline};
+use super::{farewell, lifeline::Lifeline};
 
 /// The media type (HTML, "Server-sent events", §9.2.5).
 pub const MEDIA_TYPE: &[u8] = b"text/event-stream";
@@ -42,7 +42,7 @@ async fn relay(
     // HTTP/2 has frames of its own; before HTTP/1.1 the end of the connection is the end of the stream.
     if session.as_http1().is_some() && session.req_header().version == Version::HTTP_11 {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
-        lifeline.note_carried(Carried::Events);
+        farewell::foresee_events(session, lifeline);
     }
     session.write_response_header(Box::new(head), false).await?;
     let mut events = events.into_data_stream();

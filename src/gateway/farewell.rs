@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use pingora::{http::ResponseHeader, protocols::Stream, proxy::Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -106,9 +106,19 @@ pub fn foresee(session: &mut Session, head: &ResponseHeader, lifeline: &Lifeline
     }
     let kind = head.headers.get(header::CONTENT_TYPE);
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(event_stream::MEDIA_TYPE)) {
-        lifeline.note_carried(Carried::Events);
+        foresee_events(session, lifeline);
     }
     if lifeline.is_leaving() {
+        session.set_keepalive(None);
+    }
+}
+
+/// An event stream is about to begin. That its connection ends with it is said now: once its last chunk is out, its
+/// client might send the next request where nobody reads any more. Only browsers' event sources, which ask by GET, take
+/// an end for nothing but an end: to others that stream an answer so, it would be the whole of it.
+pub fn foresee_events(session: &mut Session, lifeline: &Lifeline) {
+    if session.req_header().method == Method::GET {
+        lifeline.note_carried(Carried::Events);
         session.set_keepalive(None);
     }
 }

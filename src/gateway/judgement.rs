@@ -12,14 +12,24 @@ use crate::{
     telemetry::access::{Outcome, Rule},
 };
 
+/// What a verdict is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For serving the request here.
+    Serve,
+    /// For telling another proxy, which has it and serves it.
+    Tell,
+}
+
 /// The verdict by everything that a request acts on. What is written elsewhere is written by the same app, under
 /// the same address of it.
 pub fn decide_all<'t>(
     config: &'t Config,
     request: &Request<'_>,
     destination: Option<&Target>,
+    purpose: Purpose,
 ) -> Decision<'t> {
-    decide_by(&config.routes, config, request, destination)
+    decide_by(&config.routes, config, request, destination, purpose)
 }
 
 /// The same by another table than the one in force.
@@ -28,7 +38,12 @@ pub fn decide_by<'t>(
     config: &Config,
     request: &Request<'_>,
     destination: Option<&Target>,
+    purpose: Purpose,
 ) -> Decision<'t> {
+    match purpose {
+        Purpose::Serve if is_for_others(routes, request) => return Decision::Deny(Denial::NoRoute),
+        Purpose::Serve | Purpose::Tell => {}
+    }
     let decision = decide(routes, request);
     let Some(destination) = destination else {
         return decision;
@@ -44,11 +59,10 @@ pub fn decide_by<'t>(
 
 /// Whether a request falls under a route without an app behind it: those are for forward-auth alone, and for
 /// whoever asks the gateway itself there is nothing.
-pub fn is_for_others(config: &Config, request: &Request<'_>) -> bool {
-    config.routes.has_routes_for_others()
+fn is_for_others(routes: &RouteTable, request: &Request<'_>) -> bool {
+    routes.has_routes_for_others()
         && !is_own_page(request.target.path())
-        && config
-            .routes
+        && routes
             .find(request.method, request.host, request.target)
             .is_some_and(|route| route.upstream.is_none())
 }

@@ -27,7 +27,8 @@ use super::{
     forwarding::{Asked, Forwarding},
     framing, holding,
     introduction::{Introduction, is_websocket},
-    judgement, own_pages,
+    judgement::{self, Purpose},
+    own_pages,
     passage::Passage,
     peers::PeerCache,
     record::Unwritten,
@@ -44,10 +45,7 @@ use crate::{
     core::Core,
     policy::decision::{self, Challenge, Decision, Denial},
     session::Visit,
-    telemetry::{
-        access::Outcome,
-        metrics::Phase,
-    },
+    telemetry::{access::Outcome, metrics::Phase},
 };
 
 /// The gateway, as pingora drives it.
@@ -200,20 +198,18 @@ impl Proxy {
                 (Some(_), _) | (None, None) => &[],
             },
         };
-        let decision = if passage.forward_auth.is_none()
-            && judgement::is_for_others(&snapshot.config, &request)
-        {
-            Decision::Deny(Denial::NoRoute)
-        } else {
-            judgement::decide_all(&snapshot.config, &request, facts.destination.as_ref())
+        let purpose = match passage.forward_auth {
+            None => Purpose::Serve,
+            Some(_) => Purpose::Tell,
         };
-        passage.outcome = judgement::outcome(&decision);
         let destination = facts.destination.as_ref();
+        let decision = judgement::decide_all(&snapshot.config, &request, destination, purpose);
+        passage.outcome = judgement::outcome(&decision);
         passage.would = would::ask(
             &self.core,
             &snapshot.config,
             &request,
-            destination,
+            (destination, purpose),
             &decision,
         );
         passage.decided_at = Some(request.now);

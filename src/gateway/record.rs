@@ -84,9 +84,7 @@ impl Passage {
     fn count(&self, metrics: &Metrics, ended: &Ended) {
         metrics.requests.count(self.outcome);
         metrics.responses.count(ResponseClass::of(self.status()));
-        metrics
-            .phases
-            .observe(Phase::Total, self.began.elapsed());
+        metrics.phases.observe(Phase::Total, self.began.elapsed());
         // nginx asks twice about what does not pass.
         if self.forward_auth.is_some_and(|call| !call.for_visitor) {
             metrics.forward_auth.count(self.outcome);

@@ -2,7 +2,7 @@
 //! candidate of `serve --shadow`. Both are asked by the very function that decides, after it has, and neither can
 //! change what was decided.
 
-use super::judgement::{decide_all, decide_by, outcome};
+use super::judgement::{Purpose, decide_all, decide_by, outcome};
 use crate::{
     config::Config,
     core::Core,
@@ -38,16 +38,15 @@ pub fn ask(
     core: &Core,
     config: &Config,
     request: &Request<'_>,
-    destination: Option<&Target>,
+    (destination, purpose): (Option<&Target>, Purpose),
     decision: &Decision<'_>,
 ) -> Differences {
-    let differences =
-        Differences {
-            report_only: of_report_only(config, request, destination, decision),
-            shadow: core.shadow.candidate().as_deref().and_then(|candidate| {
-                of_candidate(candidate, config, request, destination, decision)
-            }),
-        };
+    let differences = Differences {
+        report_only: of_report_only(config, request, (destination, purpose), decision),
+        shadow: core.shadow.candidate().as_deref().and_then(|candidate| {
+            of_candidate(candidate, config, request, (destination, purpose), decision)
+        }),
+    };
     if let Some(would) = &differences.report_only {
         core.metrics.report_only.count(would.outcome.into());
     }
@@ -60,11 +59,11 @@ pub fn ask(
 fn of_report_only(
     config: &Config,
     request: &Request<'_>,
-    destination: Option<&Target>,
+    (destination, purpose): (Option<&Target>, Purpose),
     decision: &Decision<'_>,
 ) -> Option<Would> {
     let tried = config.report_only.as_ref()?;
-    let would = decide_by(tried.routes(), config, request, destination);
+    let would = decide_by(tried.routes(), config, request, destination, purpose);
     let upstream = difference((decision, config), (&would, config))?;
     Some(Would {
         outcome: outcome(&would),
@@ -85,10 +84,10 @@ fn of_candidate(
     candidate: &Config,
     config: &Config,
     request: &Request<'_>,
-    destination: Option<&Target>,
+    (destination, purpose): (Option<&Target>, Purpose),
     decision: &Decision<'_>,
 ) -> Option<Would> {
-    let would = decide_all(candidate, request, destination);
+    let would = decide_all(candidate, request, destination, purpose);
     let upstream = difference((decision, config), (&would, candidate))?;
     let route = candidate
         .routes
@@ -162,7 +161,10 @@ mod tests {
             now: Timestamp::from_seconds(1000),
             certificate: &[],
         };
-        find(&request, &decide_all(config, &request, None))
+        find(
+            &request,
+            &decide_all(config, &request, None, Purpose::Serve),
+        )
     }
 
     fn would(outcome: Outcome, route: Option<usize>, upstream: Option<&str>) -> Option<Would> {
@@ -233,7 +235,7 @@ mod tests {
         ] {
             let config = tried(rule);
             let found = asked(&config, path, signed_in, |request, decision| {
-                of_report_only(&config, request, None, decision)
+                of_report_only(&config, request, (None, Purpose::Serve), decision)
             });
             assert_eq!(found, expected, "{rule} {path}");
         }
@@ -243,7 +245,7 @@ mod tests {
     fn without_routes_to_try_nothing_is_asked() {
         let config = config("");
         let found = asked(&config, "/", true, |request, decision| {
-            of_report_only(&config, request, None, decision)
+            of_report_only(&config, request, (None, Purpose::Serve), decision)
         });
         assert_eq!(found, None);
     }
@@ -282,7 +284,13 @@ mod tests {
         ] {
             let candidate = config(routes);
             let found = asked(&in_force, path, signed_in, |request, decision| {
-                of_candidate(&candidate, &in_force, request, None, decision)
+                of_candidate(
+                    &candidate,
+                    &in_force,
+                    request,
+                    (None, Purpose::Serve),
+                    decision,
+                )
             });
             assert_eq!(found, expected, "{routes} {path}");
         }

@@ -9,7 +9,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::ReloadError;
+use super::{ReloadError, looked::Looked};
 use crate::{
     condition::in_one_line,
     config::{self, Files, Loaded, Problems},
@@ -26,14 +26,6 @@ pub struct Watch {
     terms: Terms,
     mail: MailRoom,
     files: Option<Looked>,
-}
-
-/// The files, as they are known.
-struct Looked {
-    /// As they were when they were read last.
-    read: Files,
-    /// As they were at the last look.
-    seen: Files,
 }
 
 impl Watch {
@@ -68,8 +60,10 @@ impl Watch {
                     asked.mark_unchanged();
                     self.reload(Occasion::Asked).await;
                 }
-                _ = looks.tick(), if self.files.is_some() => {
-                    if self.has_settled().await {
+                _ = looks.tick() => {
+                    if let Some(looked) = &mut self.files
+                        && looked.have_settled().await
+                    {
                         self.reload(Occasion::Changed).await;
                     }
                 }
@@ -88,25 +82,7 @@ impl Watch {
             None => read.without(of_tls.chain(&config.door.client_ca)),
             Some(_) => read,
         };
-        Looked {
-            seen: read.clone(),
-            read,
-        }
-    }
-
-    /// Whether files have changed and stayed so for one look.
-    async fn has_settled(&mut self) -> bool {
-        let Some(looked) = &mut self.files else {
-            return false;
-        };
-        let seen = looked.seen.clone();
-        // Looking may wait for a disk.
-        let Ok(now) = tokio::task::spawn_blocking(move || seen.look_again()).await else {
-            return false;
-        };
-        let is_still = now == looked.seen;
-        looked.seen = now;
-        is_still && looked.seen != looked.read
+        Looked::at(read)
     }
 
     async fn reload(&mut self, occasion: Occasion) {
@@ -121,6 +97,9 @@ impl Watch {
             Ok((loaded, files)) => {
                 let result = self.take_up(loaded).await;
                 self.note(&result, occasion);
+                if result.is_err() {
+                    self.reopen_log(occasion);
+                }
                 self.files = Some(self.looked(files));
                 result
             }
@@ -145,10 +124,30 @@ impl Watch {
         };
         let snapshot = self.core.prepare(config).await?;
         let terms = self.terms.prepare(&snapshot.config)?;
+        self.core.access_log.reopen(&snapshot.config.log)?;
         terms.take_up();
         self.core.take_up(snapshot);
         self.mail.change(&self.core, transport);
         Ok(())
+    }
+
+    /// Whoever has moved the access log away waits for a new one, whatever the configuration is like.
+    fn reopen_log(&self, occasion: Occasion) {
+        match occasion {
+            Occasion::Asked => {}
+            Occasion::Changed => return,
+        }
+        if let Err(error) = self
+            .core
+            .access_log
+            .reopen(&self.core.snapshot().config.log)
+        {
+            let problem = in_one_line(&error);
+            tracing::error!(
+                problem,
+                "the access log goes on where it was; make room for it and send SIGHUP again"
+            );
+        }
     }
 
     fn note(&self, result: &Result<(), ReloadError>, occasion: Occasion) {
@@ -198,4 +197,5 @@ enum Occasion {
     Changed,
 }
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often files are looked at.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -121,6 +121,7 @@ async fn what_does_not_end_is_taken_leave_of() {
     )
     .await;
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
     let mut streams = Frames::connect(gateway.address).await;
     let request = crate::harness::frames::request("GET", "/public/events");
     streams.send(1, 5, 1, &request).await;

@@ -8,6 +8,7 @@ use reqwest::Client;
 
 use crate::harness::{
     Gateway,
+    gateway::Setup,
     load::Load,
     process::{Process, Signal},
     upstream::Answer,
@@ -15,6 +16,13 @@ use crate::harness::{
 
 fn setting(name: &str, usual: usize) -> usize {
     std::env::var(name).map_or(usual, |text| text.parse().expect("a number"))
+}
+
+/// With an app whose event streams may be silent for long.
+fn setup() -> Setup {
+    Gateway::start()
+        .with_server("drain = '2s'")
+        .with_upstream("read_timeout = '1h'")
 }
 
 /// A client of the usual kind, for one protocol.
@@ -100,14 +108,14 @@ async fn goes_on_through(mut gateway: Gateway, times: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_fails_through_reloads_and_restarts() {
-    let gateway = Gateway::start().with_server("drain = '2s'").await;
+    let gateway = setup().await;
     goes_on_through(gateway, setting("GATEHOUSE_LOAD_RESTARTS", 2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_fails_over_tls_either() {
-    let gateway = Gateway::start().with_server("drain = '2s'").with_tls();
-    goes_on_through(gateway.await, setting("GATEHOUSE_LOAD_RESTARTS", 1)).await;
+    let gateway = setup().with_tls().await;
+    goes_on_through(gateway, setting("GATEHOUSE_LOAD_RESTARTS", 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +126,7 @@ async fn a_successor_that_cannot_start_changes_nothing() {
     gateway.rewrite("idle = '1h'", "idle = 'never'");
     process.signal(Signal::USR2);
     let record = process.says("this process goes on serving").await;
-    let problem = record["fields"]["problem"].as_str().unwrap();
+    let problem = record["problem"].as_str().unwrap();
     assert!(problem.contains("ended (exit status: 2)"), "{problem}");
     assert!(
         process.log().concat().contains("session.idle"),

@@ -17,7 +17,7 @@ pub struct Log {
 }
 
 /// Where traces go.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Traces {
     /// The collector.
     pub endpoint: Url,

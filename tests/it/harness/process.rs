@@ -114,7 +114,7 @@ impl Process {
             let mut fresh = log.iter().enumerate().skip(*heard);
             let found = fresh.find_map(|(index, line)| {
                 let record: serde_json::Value = serde_json::from_str(line).ok()?;
-                let said = record["fields"]["message"].as_str()?.contains(message);
+                let said = record["message"].as_str()?.contains(message);
                 said.then_some((index, record))
             });
             let found = found.map(|(index, record)| {
@@ -130,7 +130,7 @@ impl Process {
     pub async fn restart(&mut self) {
         self.signal(Signal::USR2);
         let record = self.says("a new process serves").await;
-        let id = record["fields"]["process"].as_i64().expect("its id");
+        let id = record["process"].as_i64().expect("its id");
         let successor = Pid::from_raw(id.try_into().unwrap()).expect("an id");
         self.before
             .push(std::mem::replace(&mut self.serving, successor));
