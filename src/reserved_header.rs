@@ -38,7 +38,7 @@ const OUR_PREFIXES: [&str; 2] = ["x-gatehouse", "x-forwarded"];
 
 /// Who asks and from where; and what would make the upstream serve another target or method than the one
 /// decided on. `Proxy` becomes `HTTP_PROXY` in CGI (CVE-2016-5385).
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -46,6 +46,7 @@ const OURS: [&str; 13] = [
     "x-original-url",
     "x-original-uri",
     "x-original-host",
+    "x-original-method",
     "x-rewrite-url",
     "x-host",
     "x-http-method",

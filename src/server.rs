@@ -23,7 +23,7 @@ use crate::{
     held,
     mail::{self, MailRoom},
     monitoring::Monitoring,
-    reload::{candidate, watch::Watch},
+    reload::{candidate::Candidate, watch::Watch},
     shadow::{Summary, TELL_EVERY},
     sign_in,
     sockets::Sockets,
@@ -176,13 +176,10 @@ impl Gatehouse {
 
     /// Tries out the configuration in this file beside the one in force. One that cannot be used is told of and
     /// harms nothing.
-    pub fn try_out(&mut self, candidate: PathBuf) {
+    pub async fn try_out(&mut self, candidate: PathBuf) {
         let (core, stopped) = (Arc::clone(&self.core), self.stopping.subscribe());
-        self.background.spawn(candidate::look_after(
-            core.clone(),
-            candidate,
-            stopped.clone(),
-        ));
+        let candidate = Candidate::of(core.clone(), candidate).await;
+        self.background.spawn(candidate.look_after(stopped.clone()));
         self.background.spawn(tell_of_differences(core, stopped));
     }
 

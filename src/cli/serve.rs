@@ -60,7 +60,7 @@ pub async fn run(
     open_files::allow(&config);
     let mut gatehouse = Gatehouse::start_with(config, Clock::system(), origin.sockets).await?;
     if let Some(candidate) = shadow {
-        gatehouse.try_out(candidate.clone());
+        gatehouse.try_out(candidate.clone()).await;
     }
     gatehouse.look_after(files);
     tell_addresses(&gatehouse);

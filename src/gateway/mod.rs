@@ -1,16 +1,17 @@
 //! The only place that knows pingora: from bytes on a connection to an answer.
 //!
-//! Begin with [`proxy`], which tells the story of a request. [`facts`] reads it, [`judgement`] has the policy decide,
-//! [`would`] asks those that are only tried out,
-//! [`forwarding`] and [`introduction`] take it to an upstream, [`challenge`], [`refusal`] and [`own_pages`]
-//! [`answer`] it here, [`forward_auth`] answers for other proxies, [`framing`], [`rewriting`] and [`response`] see every answer out. [`connection`] lets
-//! connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn of
-//! theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands
-//! still, [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes
-//! in, [`body`] reads what is not forwarded. [`holding`] keeps a POST that meets a challenge and [`resuming`] sends
-//! it on after all; [`forward_auth`] answers other proxies that ask about a request they have. [`record`] is what is
-//! written of each request, [`trace`] its spans. [`peers`] and [`health`] are about the servers of upstreams;
-//! [`terms`] changes what connections are held to, [`drain`] is how it all ends, and [`farewell`] what is said then.
+//! Begin with [`proxy`], which tells the story of a request, and [`verdict`]. [`facts`] reads it, [`judgement`] decides and
+//! [`would`] asks policies that are only tried out. [`forwarding`] and [`introduction`] take it to an upstream;
+//! [`challenge`], [`refusal`] and [`own_pages`] [`answer`] it here, [`forward_auth`] answers other proxies that ask about
+//! one they have; [`framing`], [`rewriting`] and [`response`] see every answer out. [`holding`] keeps a POST that meets a
+//! challenge and [`resuming`] sends it on after all; [`body`] reads what is not forwarded.
+//!
+//! [`connection`] lets connections in, with [`admission`], [`proxy_header`] and [`tls`]; [`arrival`] is what requests learn
+//! of theirs, [`meter`] and [`http2`] what it is held to. [`lifeline`] ends what outlives its session or stands still,
+//! [`tenure`] says how long that is, [`deadline`] ends what takes too long, [`upload`] measures what comes in.
+//! [`record`] is what is written of each request, [`trace`] its spans. [`peers`] and [`health`] are about the servers of
+//! upstreams; [`terms`] changes what connections are held to, [`drain`] is how it all ends, and [`farewell`] what is said
+//! then.
 
 mod admission;
 mod answer;
@@ -61,6 +62,7 @@ mod tls;
 mod tls_watch;
 mod trace;
 mod upload;
+mod verdict;
 mod would;
 
 use std::{

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use gatehouse::telemetry::access::Outcome;
+use gatehouse::telemetry::{access::Outcome, held::HoldEvent};
 
 use crate::harness::{
     Gateway,
@@ -456,4 +456,26 @@ async fn the_certificate_of_a_peer_is_not_its_visitors() {
     }
     // Nothing was forwarded for those who only asked.
     assert_eq!(gateway.upstream.targets(), ["/machines/x"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_or_sent_on_for_a_request_whose_body_is_elsewhere() {
+    let gateway = asked_by("caddy").await;
+    for kind in ["application/x-www-form-urlencoded", "text/plain"] {
+        let asked = [
+            "X-Forwarded-Method: POST",
+            "X-Forwarded-Proto: http",
+            "X-Forwarded-Host: localhost",
+            "X-Forwarded-Uri: /form",
+            "Origin: http://localhost",
+            "Sec-Fetch-Site: same-origin",
+            "Sec-Fetch-Mode: navigate",
+            "Sec-Fetch-Dest: document",
+            &format!("Content-Type: {kind}"),
+        ];
+        let answer = ask(&gateway, AUTH, &asked.map(str::to_owned)).await;
+        assert_eq!(answer.status(), 401, "{}", answer.0);
+        assert!(answer.0.contains("Nothing was sent."), "{}", answer.0);
+    }
+    assert_eq!(gateway.held(HoldEvent::Held), 0);
 }

@@ -213,3 +213,26 @@ async fn a_node_that_drains_says_so_to_the_end() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_is_refused_is_named_with_its_line_and_counted() {
+    let (gateway, admin) = watched(Gateway::start()).await;
+    gateway.looks_after_its_files();
+    gateway.rewrite("idle = '1h'", "idle = 'never'");
+    let (status, said) = watcher::is(admin, "degraded").await;
+    assert_eq!(status, 200);
+    let problem = said["configuration"]["problem"].as_str().unwrap();
+    assert!(
+        problem.contains("gatehouse.toml:") && problem.contains("session.idle"),
+        "{problem}"
+    );
+    let scrape = Scrape::of(admin).await;
+    let refused = "gatehouse_reloads_total{result=\"refused\",what=\"configuration\"}";
+    assert_eq!(scrape.value(refused), 1.0);
+    assert_eq!(
+        scrape.value("gatehouse_condition{part=\"configuration\"}"),
+        0.0
+    );
+    gateway.rewrite("idle = 'never'", "idle = '2h'");
+    watcher::is(admin, "ready").await;
+}

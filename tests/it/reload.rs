@@ -7,6 +7,7 @@ use gatehouse::telemetry::metrics::ReloadOf;
 use crate::harness::{
     Gateway,
     live::Open,
+    log_file::{LogFile, TO_FILE},
     process::{Process, Signal},
     raw,
     upstream::Answer,
@@ -236,5 +237,42 @@ async fn a_hangup_is_answered_in_the_log() {
         problems.contains("route[0].access = 'publc'") && problems.contains("did you mean"),
         "{problems}"
     );
+    assert_eq!(status(&gateway, "/public/page").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_access_log_is_opened_anew_whatever_the_configuration_is_like() {
+    let gateway = Gateway::start().with("log", TO_FILE).await;
+    gateway.looks_after_its_files();
+    let log = LogFile::of(&gateway);
+    gateway.person().open("/public/1").await;
+    log.line_of("/public/1").await;
+    for (path, is_broken) in [("/public/2", false), ("/public/3", true)] {
+        if is_broken {
+            gateway.rewrite("idle = '1h'", "idle = 'never'");
+            refused(&gateway).await;
+        }
+        let rotated = gateway.folder().join(format!("access.log.{is_broken}"));
+        std::fs::rename(&log.0, &rotated).unwrap();
+        gateway.ask_for_reload();
+        within(SOON, "it is opened", async || log.0.exists().then_some(())).await;
+        gateway.person().open(path).await;
+        log.line_of(path).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_opened_is_not_taken_up() {
+    let gateway = Gateway::start()
+        .with_route("path = '/public/*'\naccess = 'public'")
+        .with_route("path = '/*'")
+        .with("log", TO_FILE)
+        .await;
+    gateway.looks_after_its_files();
+    std::fs::create_dir(gateway.folder().join("folder")).unwrap();
+    gateway.rewrite("'/public/*'", "'/open/*'");
+    gateway.rewrite("'access.log'", "'folder'");
+    let problem = refused(&gateway).await;
+    assert!(problem.contains("folder"), "{problem}");
     assert_eq!(status(&gateway, "/public/page").await, 200);
 }

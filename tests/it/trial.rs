@@ -269,3 +269,23 @@ async fn a_broken_candidate_is_named_and_harms_nothing() {
         assert_eq!(tried(&access(&log)), json!({}));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_is_changed_is_asked_from_then_on() {
+    let mut gateway = Gateway::start()
+        .with_route("path = '/*'\naccess = 'public'")
+        .await;
+    gateway.stop().await;
+    let candidate = gateway.folder().join("candidate.toml");
+    let text = std::fs::read_to_string(&gateway.config).unwrap();
+    std::fs::write(&candidate, "[[[").unwrap();
+    let (_process, log) =
+        Process::serve_with(&gateway.config, &["--shadow", candidate.to_str().unwrap()]);
+    line(&log, |line| line["level"] == "ERROR");
+    assert_eq!(gateway.person().open("/1").await.status, 200);
+    assert_eq!(tried(&access(&log)), json!({}));
+    std::fs::write(&candidate, text.replace("'public'", "'full'")).unwrap();
+    line(&log, |line| !line["warnings"].is_null());
+    assert_eq!(gateway.person().open("/2").await.status, 200);
+    assert_eq!(access(&log)["shadow"], "sign_in");
+}
