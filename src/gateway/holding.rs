@@ -24,7 +24,7 @@ use crate::{
     limit::Attempt,
     network::Network,
     store::{self, HeldRequest, HoldRoom},
-    telemetry::held::HoldEvent,
+    telemetry::metrics::HoldEvent,
     web::browser::Browser,
 };
 

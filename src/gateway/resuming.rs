@@ -30,7 +30,7 @@ use crate::{
     limit::Attempt,
     network::Network,
     store::Take,
-    telemetry::held::HoldEvent,
+    telemetry::metrics::HoldEvent,
     web::{ask, browser::Browser},
 };
 

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::{
     store::{HeldState, StoreError},
-    telemetry::held::HoldEvent,
+    telemetry::metrics::HoldEvent,
     web::error::Refusal,
 };
 

@@ -24,7 +24,7 @@ use crate::{
     },
     session::Visit,
     sign_in::{enrolment, passkey, step_up},
-    telemetry::held::HoldEvent,
+    telemetry::metrics::HoldEvent,
     web::{
         ask::{Ask, Form, Query},
         error::Outcome,

@@ -12,7 +12,7 @@
 //! | `gatehouse_connections` | | open connections |
 //! | `gatehouse_connections_refused_total` | `reason` | connections closed without an answer |
 //! | `gatehouse_unread_requests_total` | | on HTTP/1: malformed, CONNECT, or broken off within the header |
-//! | `gatehouse_cut_requests_total` | | exchanges cut before their end; not among the requests above |
+//! | `gatehouse_cut_requests_total` | | exchanges cut before their end; among the requests above too |
 //! | `gatehouse_request_duration_seconds` | `phase` | histogram of where the time goes |
 //! | `gatehouse_sign_ins_total` | `method`, `result` | sign-ins |
 //! | `gatehouse_step_ups_total`, `gatehouse_enrolments_total` | `result` | step-ups, saved passkeys |
@@ -22,6 +22,11 @@
 //! | `gatehouse_revocation_lag_seconds` | | histogram: from a change in the store to its effect on this node |
 //! | `gatehouse_store_errors_total` | `access` | calls that the store did not carry out |
 //! | `gatehouse_store_duration_seconds` | `access` | histogram of calls to the store, waiting included |
+//! | `gatehouse_report_only_total`, `gatehouse_shadow_differences_total` | `would` | requests that a trial would have decided otherwise |
+//! | `gatehouse_forward_auth_total` | `decision` | questions of other proxies; among the requests too |
+//! | `gatehouse_held_requests_total` | `event` | POSTs that met a challenge, by what became of them |
+//! | `gatehouse_reloads_total` | `what`, `result` | configurations, certificates and programs taken up, or not |
+//! | `gatehouse_access_lines_dropped_total`, `gatehouse_spans_dropped_total` | | what the disk or the collector did not take |
 
 mod audited;
 mod feed;
@@ -34,13 +39,13 @@ pub use self::{
     audited::Tally,
     feed::Feed,
     labels::{
-        EnrolmentResult, MailResult, Phase, RefusedConnection, ResponseClass, SecurityEvent,
-        SignInResult, StepUpResult, StoreAccess, Throttle, UpstreamFailure,
+        EnrolmentResult, HoldEvent, MailResult, Phase, RefusedConnection, ReloadOf, ReloadResult,
+        ResponseClass, SecurityEvent, SignInResult, StepUpResult, StoreAccess, Throttle,
+        UpstreamFailure,
     },
     measures::{Durations, Grid},
 };
-pub use super::reloads::{ReloadOf, ReloadResult, Reloads};
-use super::{access::Outcome, held::HoldEvent};
+use super::access::Outcome;
 use crate::method::Method;
 
 /// A closed set of values of one label.
@@ -113,7 +118,7 @@ pub struct Metrics {
     /// Questions of other proxies, by what was decided on the request that they have.
     pub forward_auth: Counts<Outcome>,
     /// Attempts to take something up without a restart.
-    pub reloads: Reloads,
+    pub reloads: Grid<ReloadOf, ReloadResult>,
     /// Lines of the access log that were not written.
     pub access_lines_dropped: IntCounter,
     /// Spans that did not reach the collector.
@@ -205,7 +210,7 @@ impl Metrics {
             cut_requests: measures::counter(
                 &registry,
                 "gatehouse_cut_requests_total",
-                "Exchanges that were cut (session over, stalled, out of time, stopping); in no other count.",
+                "Exchanges that were cut (session over, stalled, out of time, stopping), or whose client left.",
             )?,
             phases: Durations::register(
                 &registry,
@@ -271,13 +276,17 @@ impl Metrics {
                 "gatehouse_forward_auth_total",
                 "Questions of other proxies, by what was decided on the request that they have.",
             )?,
-            reloads: Reloads::register(&registry)?,
-            access_lines_dropped: counter(
+            reloads: Grid::register(
+                &registry,
+                "gatehouse_reloads_total",
+                "Attempts to take up a new configuration, certificates or program, by how they went.",
+            )?,
+            access_lines_dropped: measures::counter(
                 &registry,
                 "gatehouse_access_lines_dropped_total",
                 "Lines of the access log that were not written, because the disk was slow or full.",
             )?,
-            spans_dropped: counter(
+            spans_dropped: measures::counter(
                 &registry,
                 "gatehouse_spans_dropped_total",
                 "Spans of traces that did not reach the collector.",
@@ -293,12 +302,6 @@ impl Metrics {
 }
 
 /// A counter of its own, at zero.
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()

@@ -3,9 +3,7 @@
 pub mod access;
 pub mod access_log;
 pub mod audit;
-pub mod held;
 pub mod metrics;
-pub mod reloads;
 pub mod traces;
 
 use std::{io::IsTerminal, sync::OnceLock};

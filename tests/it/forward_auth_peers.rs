@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use gatehouse::telemetry::{access::Outcome, held::HoldEvent};
+use gatehouse::telemetry::{access::Outcome, metrics::HoldEvent};
 
 use crate::harness::{
     Gateway,

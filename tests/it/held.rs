@@ -1,7 +1,7 @@
 //! A POST is not lost: what meets a challenge is kept, shown, and sent once, as it was.
 
 use futures_util::future::join_all;
-use gatehouse::telemetry::held::HoldEvent;
+use gatehouse::telemetry::metrics::HoldEvent;
 use reqwest::Body;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

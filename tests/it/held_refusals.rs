@@ -1,6 +1,6 @@
 //! What is not kept, and what is not sent on: the page says plainly that nothing was sent.
 
-use gatehouse::telemetry::held::HoldEvent;
+use gatehouse::telemetry::metrics::HoldEvent;
 use reqwest::{Body, Method};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 

@@ -214,6 +214,63 @@ label! {
     Busy = "busy",
 }
 
+label! {
+    /// What becomes of a POST that is kept until its sender has signed in, or is not.
+    HoldEvent, "event":
+    /// It is kept.
+    Held = "held",
+    /// Not kept: longer than `hold.max_body`.
+    TooLarge = "too_large",
+    /// Not kept: from another site.
+    CrossSite = "cross_site",
+    /// Not kept: the browser does not say which site it is from.
+    UnknownOrigin = "unknown_origin",
+    /// Not kept: `hold.room` is full, or the share of its network.
+    NoRoom = "no_room",
+    /// Not kept: many came from one network in a short time.
+    Throttled = "throttled",
+    /// Not kept: its body did not arrive whole and in time.
+    Incomplete = "incomplete",
+    /// Not kept, not looked up or not taken: the store does not answer.
+    Unavailable = "unavailable",
+    /// It was sent on.
+    Resumed = "resumed",
+    /// No server could be reached; it waits again.
+    GivenBack = "given_back",
+    /// Its sender did not want it sent.
+    Discarded = "discarded",
+    /// It was to be sent a second time.
+    AlreadySent = "already_sent",
+    /// It was to be sent after its time.
+    Expired = "expired",
+    /// It was to be sent from another browser, or never was.
+    NotFound = "not_found",
+    /// It was to be sent by another account than had sent it.
+    OtherAccount = "other_account",
+    /// It was to be sent somewhere else, or by a page that is not ours.
+    Forged = "forged",
+}
+
+label! {
+    /// What is taken up without a lost request.
+    ReloadOf, "what":
+    /// The configuration file and what it names.
+    Configuration = "configuration",
+    /// Certificates, keys and authorities of `[server]`.
+    Certificates = "certificates",
+    /// The program itself, by a successor.
+    Program = "program",
+}
+
+label! {
+    /// How taking it up went.
+    ReloadResult, "result":
+    /// It is in force.
+    Taken = "taken",
+    /// What was before stays in force.
+    Refused = "refused",
+}
+
 impl ResponseClass {
     /// The class of a status; `None` when there was no answer.
     pub const fn of(status: Option<u16>) -> Self {
@@ -264,6 +321,9 @@ mod tests {
         check::<Phase>();
         check::<UpstreamFailure>();
         check::<Method>();
+        check::<HoldEvent>();
+        check::<ReloadOf>();
+        check::<ReloadResult>();
     }
 
     #[test]

@@ -19,8 +19,7 @@ use gatehouse::{
     server::Gatehouse,
     telemetry::{
         access,
-        held::HoldEvent,
-        metrics::{ReloadOf, ReloadResult},
+        metrics::{HoldEvent, ReloadOf, ReloadResult},
     },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
