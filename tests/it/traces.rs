@@ -292,3 +292,40 @@ async fn the_last_spans_are_sent_when_the_server_stops() {
         (&true.into(), &502.into())
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_others_run_takes_them() {
+    let mut rotel = App::start("otlp_collector.py", &[]);
+    let port: u16 = loop {
+        let line = rotel.line().expect("it runs");
+        if let Ok(port) = line.parse() {
+            break port;
+        }
+    };
+    let traces = format!("endpoint = 'http://127.0.0.1:{port}/v1/traces'\nsample = '100%'");
+    let gateway = Gateway::start().with("traces", &traces).await;
+    let visitor = gateway.person();
+    let told = traceparent(&gateway, &visitor, "/public/of-ann", &[]).await;
+    let [(_, told)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let told: Vec<_> = told.split('-').collect();
+
+    // Rotel writes a span line by line, from its trace to its kind and beyond.
+    let mut field = |name: &str| loop {
+        let line = rotel.line().expect("it runs");
+        if let Some((key, value)) = line.split_once(" : ")
+            && key.trim() == name
+        {
+            break value.to_owned();
+        }
+    };
+    let mut spans = Vec::new();
+    while !spans.iter().any(|(_, _, kind)| kind == "SPAN_KIND_SERVER") {
+        assert_eq!(field("Trace ID"), told[1]);
+        spans.push((field("ID"), field("Name"), field("Kind")));
+    }
+    let find = |kind: &str| spans.iter().find(|span| span.2 == kind).expect("a span");
+    assert_eq!(find("SPAN_KIND_SERVER").1, "GET /public/*");
+    assert_eq!(find("SPAN_KIND_CLIENT").0, told[2]);
+}
