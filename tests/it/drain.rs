@@ -97,6 +97,11 @@ async fn a_kept_connection_has_one_more_request_answered() {
     let idle = kept(&gateway).await;
     let silent = TcpStream::connect(gateway.address).await.unwrap();
     let (address, core) = (gateway.address, gateway.core());
+    // Whoever was not let in yet when nothing is accepted any more is sent away by the system.
+    within(SOON, "all of them are in", async || {
+        (core.metrics.connections.get() == 3).then_some(())
+    })
+    .await;
     tokio::join!(gateway.stop(), async {
         refuses(address).await;
         assert!(core.condition.is_stopping());

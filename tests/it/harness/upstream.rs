@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -76,6 +76,17 @@ impl Upstream {
             state,
             task,
         }
+    }
+
+    /// Is gone, and so are its connections; gives what keeps its port from everybody else.
+    pub async fn end(mut self) -> TcpSocket {
+        self.task.abort();
+        // An error says that it was aborted.
+        let _ = (&mut self.task).await;
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind(self.address).unwrap();
+        port
     }
 
     /// From now on this target is answered so.
