@@ -13,8 +13,8 @@ use crate::{
     condition::Condition,
     config::{self, Config, Files, Problems, Severity},
     telemetry::{
-        access::Outcome,
         metrics::{Counts, Label, Metrics, WouldBe},
+        outcome::Outcome,
     },
 };
 

@@ -26,7 +26,7 @@ use crate::{
         target::Target,
     },
     store::StoreError,
-    telemetry::access::{Outcome, TARGET},
+    telemetry::{access::TARGET, outcome::Outcome},
 };
 
 /// Why nothing can be said of a log.

@@ -115,18 +115,21 @@ impl ServerApp for Door {
             () = stages.reached(Stage::Closing) => return None,
         };
         let (end, ending) = watch::channel(false);
+        let wire = Arc::<Wire>::default();
         let connection = Arc::new(Connection {
             house: self.house.clone(),
             arrival: Arc::new(entered.arrival),
             limits: door.limits,
             options: options(&door.limits),
-            wire: Arc::default(),
+            bond: Arc::new(Bond {
+                wire: wire.clone(),
+                stages: stages.clone(),
+            }),
             deadline: Arc::new(HeaderDeadline::new(door.limits.header_timeout)),
             requests: AtomicU32::new(0),
             end,
         });
         let deadline = connection.deadline.clone();
-        let wire = connection.wire.clone();
         let (stream, enough, left) = Metered::new(
             entered.stream,
             deadline,
@@ -244,7 +247,7 @@ struct Connection {
     limits: DoorLimits,
     /// By the limits it came in under.
     options: HttpServerOptions,
-    wire: Arc<Wire>,
+    bond: Arc<Bond>,
     deadline: Arc<HeaderDeadline>,
     /// Begun on HTTP/2, where the library counts none.
     requests: AtomicU32,
@@ -258,7 +261,7 @@ impl Connection {
     async fn ended_while_silent(&self) {
         let stages = &self.house.stages;
         stages.reached(Stage::Leaving).await;
-        self.wire.leave();
+        self.bond.wire.leave();
         self.end.send_replace(true);
         stages.reached(Stage::Closing).await;
         if !self.deadline.is_silent() {
@@ -292,11 +295,7 @@ impl HttpServerApp for Connection {
         }
         let exchange = deadline::run(self.house.proxy.process_new_http(session, shutdown));
         let exchange = self.arrival.clone().run(exchange);
-        let bond = Bond {
-            wire: self.wire.clone(),
-            stages: self.house.stages.clone(),
-        };
-        let reused = Lifeline::run(&self.house.core, bond, exchange).await;
+        let reused = Lifeline::run(&self.house.core, self.bond.clone(), exchange).await;
         let reused = reused.flatten().flatten();
         if self.deadline.was_left_unread() {
             self.house.core.metrics.unread_requests.inc();

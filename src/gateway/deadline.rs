@@ -14,7 +14,7 @@ use std::{
 use tokio::time::Sleep;
 
 use super::lifeline::Lifeline;
-use crate::{id::RequestId, telemetry::access::CutShort};
+use crate::{id::RequestId, telemetry::outcome::CutShort};
 
 tokio::task_local! {
     static DEADLINE: Cell<Option<(Instant, RequestId)>>;

@@ -10,7 +10,7 @@ use super::{
     refusal::Refusal,
     upload,
 };
-use crate::telemetry::{access::CutShort, metrics::UpstreamFailure};
+use crate::telemetry::{metrics::UpstreamFailure, outcome::CutShort};
 
 /// What a failed request is answered with; `None` when the client is gone.
 pub fn refusal_for(error: &Error) -> Option<Refusal> {

@@ -9,7 +9,7 @@ use crate::{
         route::{Route, RouteTable},
         target::Target,
     },
-    telemetry::access::{Outcome, Rule},
+    telemetry::{access::Rule, outcome::Outcome},
 };
 
 /// What a verdict is asked for.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     core::Core, id::RequestId, session::following::use_period, store::StoreError,
-    telemetry::access::CutShort,
+    telemetry::outcome::CutShort,
 };
 
 tokio::task_local! {
@@ -30,7 +30,7 @@ tokio::task_local! {
 /// The watch over one exchange; of no effect until it is told what [to watch](Self::watch).
 #[derive(Default)]
 pub struct Lifeline {
-    bond: Option<Bond>,
+    bond: Option<Arc<Bond>>,
     watched: OnceLock<Watched>,
     /// Whether an upstream is connected to and is being sent the request; connecting has limits of its own.
     is_sending: AtomicBool,
@@ -42,9 +42,9 @@ pub struct Lifeline {
     cut: OnceLock<CutShort>,
 }
 
-/// What ties an exchange to its connection and the gateway.
+/// What ties the exchanges of a connection to it and to the gateway.
 pub struct Bond {
-    /// Its connection.
+    /// The connection.
     pub wire: Arc<Wire>,
     /// How far the end of the gateway has come.
     pub stages: Stages,
@@ -74,7 +74,11 @@ pub struct Patience {
 
 impl Lifeline {
     /// Runs an exchange to its end, or until it is cut; `None` then.
-    pub async fn run<T>(core: &Core, bond: Bond, exchange: impl Future<Output = T>) -> Option<T> {
+    pub async fn run<T>(
+        core: &Core,
+        bond: Arc<Bond>,
+        exchange: impl Future<Output = T>,
+    ) -> Option<T> {
         let lifeline = Arc::new(Self {
             bond: Some(bond),
             ..Self::default()

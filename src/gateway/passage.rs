@@ -33,7 +33,7 @@ use crate::{
     policy::certificate::CertificateName,
     session::Visit,
     snapshot::Snapshot,
-    telemetry::access::{Outcome, Rule},
+    telemetry::{access::Rule, outcome::Outcome},
     web::caller::Caller,
 };
 

@@ -14,8 +14,9 @@ use crate::{
     core::Core,
     network::Network,
     telemetry::{
-        access::{AccessRecord, CutShort, Kind, SessionKind, shown_path},
+        access::{AccessRecord, Kind, shown_path},
         metrics::{Metrics, Phase, ResponseClass},
+        outcome::{CutShort, SessionKind},
     },
 };
 

@@ -22,10 +22,7 @@ use pingora::http::RequestHeader;
 use super::{forwarding::Forwarding, passage::Passage};
 use crate::{
     policy::{own_page::is_own_page, route::Route},
-    telemetry::{
-        access::{AccessRecord, CutShort},
-        traces::Traces,
-    },
+    telemetry::{access::AccessRecord, outcome::CutShort, traces::Traces},
 };
 
 /// The spans of one request.

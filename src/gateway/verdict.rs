@@ -30,7 +30,7 @@ use super::{
 use crate::{
     policy::decision::{self, Challenge, Decision, Denial},
     session::Visit,
-    telemetry::{access::Outcome, metrics::Phase},
+    telemetry::{metrics::Phase, outcome::Outcome},
 };
 /// What to do with a request.
 pub(super) enum Verdict {

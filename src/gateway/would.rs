@@ -10,7 +10,7 @@ use crate::{
         decision::{Decision, Request},
         target::Target,
     },
-    telemetry::access::Outcome,
+    telemetry::outcome::Outcome,
 };
 
 /// Decisions that would have been others.

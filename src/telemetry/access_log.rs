@@ -335,45 +335,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::{
-        id::RequestId,
-        network::Network,
-        telemetry::access::{Kind, Outcome, SessionKind},
-    };
-
-    fn record(path: &str) -> AccessRecord<'_> {
-        AccessRecord {
-            over_at: time::OffsetDateTime::UNIX_EPOCH,
-            kind: Kind::default(),
-            request_id: RequestId::random(),
-            method: "GET",
-            host: None,
-            path: Some(path),
-            destination: None,
-            protocol: "HTTP/1.1",
-            status: None,
-            bytes_out: None,
-            decision: Outcome::Forwarded,
-            missing: None,
-            rule: None,
-            upstream: None,
-            server: None,
-            duration: Duration::ZERO,
-            network: Network::of([127, 0, 0, 1].into()),
-            account: None,
-            session: SessionKind::None,
-            step_up_age: None,
-            certificate: &[],
-            cut: None,
-            trace_id: None,
-            report_only: None,
-            report_only_route: None,
-            shadow: None,
-            shadow_route: None,
-            shadow_upstream: None,
-            forward_auth: false,
-        }
-    }
+    use crate::telemetry::access::tests::record;
 
     fn dropped() -> IntCounter {
         IntCounter::new("dropped", "lines").unwrap()
@@ -399,12 +361,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [file, moved] = ["access.log", "access.log.1"].map(|name| folder.path().join(name));
         let log = AccessLog::start(&to_file(&file), dropped()).unwrap();
-        log.write(AccessFormat::Json, &record("/1"));
+        log.write(AccessFormat::Json, &record("GET", "/1"));
         log.flush().await;
         std::fs::rename(&file, &moved).unwrap();
-        log.write(AccessFormat::Json, &record("/2"));
+        log.write(AccessFormat::Json, &record("GET", "/2"));
         log.reopen(&to_file(&file)).unwrap();
-        log.write(AccessFormat::Json, &record("/3"));
+        log.write(AccessFormat::Json, &record("GET", "/3"));
         log.flush().await;
         assert_eq!(paths_in(&moved), ["/1", "/2"]);
         assert_eq!(paths_in(&file), ["/3"]);
@@ -412,7 +374,7 @@ mod tests {
         let nowhere = to_file(&folder.path().join("nowhere/access.log"));
         let error = log.reopen(&nowhere).unwrap_err().to_string();
         assert!(error.contains("nowhere"), "{error}");
-        log.write(AccessFormat::Json, &record("/4"));
+        log.write(AccessFormat::Json, &record("GET", "/4"));
         log.flush().await;
         assert_eq!(paths_in(&file), ["/3", "/4"], "what was open stays open");
         let off = Log {
@@ -420,7 +382,7 @@ mod tests {
             access_file: None,
         };
         log.reopen(&off).unwrap();
-        log.write(AccessFormat::Json, &record("/5"));
+        log.write(AccessFormat::Json, &record("GET", "/5"));
         log.flush().await;
         assert_eq!(paths_in(&file), ["/3", "/4"]);
     }
@@ -431,12 +393,12 @@ mod tests {
         let file = folder.path().join("access.log");
         let dropped = dropped();
         let log = AccessLog::start(&to_file(Path::new("/dev/full")), dropped.clone()).unwrap();
-        log.write(AccessFormat::Json, &record("/1"));
-        log.write(AccessFormat::Json, &record("/2"));
+        log.write(AccessFormat::Json, &record("GET", "/1"));
+        log.write(AccessFormat::Json, &record("GET", "/2"));
         log.flush().await;
         assert_eq!(dropped.get(), 2);
         log.reopen(&to_file(&file)).unwrap();
-        log.write(AccessFormat::Json, &record("/3"));
+        log.write(AccessFormat::Json, &record("GET", "/3"));
         log.flush().await;
         assert_eq!((dropped.get(), paths_in(&file)), (2, vec!["/3".to_owned()]));
     }
@@ -473,11 +435,11 @@ mod tests {
         let (sink, asking, letting) = slow();
         let dropped = dropped();
         let log = AccessLog::writing_to(Some(sink), dropped.clone());
-        log.write(AccessFormat::Json, &record("/first"));
+        log.write(AccessFormat::Json, &record("GET", "/first"));
         let first = asking.recv().unwrap();
         // The writer is stuck; nothing is taken from the queue any more.
         for _ in 0..QUEUE + 3 {
-            log.write(AccessFormat::Json, &record("/x"));
+            log.write(AccessFormat::Json, &record("GET", "/x"));
         }
         assert_eq!(dropped.get(), 3);
         letting.send(first).unwrap();

@@ -45,7 +45,7 @@ pub use self::{
     },
     measures::{Durations, Grid},
 };
-use super::access::Outcome;
+use super::outcome::Outcome;
 use crate::method::Method;
 
 /// A closed set of values of one label.

@@ -4,6 +4,7 @@ pub mod access;
 pub mod access_log;
 pub mod audit;
 pub mod metrics;
+pub mod outcome;
 pub mod traces;
 
 use std::{io::IsTerminal, sync::OnceLock};

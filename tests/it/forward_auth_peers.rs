@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use gatehouse::telemetry::{access::Outcome, metrics::HoldEvent};
+use gatehouse::telemetry::{metrics::HoldEvent, outcome::Outcome};
 
 use crate::harness::{
     Gateway,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Judged, LogError, Logged, People, Skip, lines};
 use crate::{
     cli::Report, config::Config, id::AccountId, policy::explain::RouteSummary,
-    telemetry::access::Outcome,
+    telemetry::outcome::Outcome,
 };
 
 /// What came of a log. It grows with routes and accounts, not with lines.

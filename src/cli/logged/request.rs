@@ -17,7 +17,7 @@ use crate::{
         explain::{Explanation, Level, Question, SessionKind, explain},
         explanation::Span,
     },
-    telemetry::access::Outcome,
+    telemetry::outcome::Outcome,
 };
 
 /// Where to look: the files that were given, else the log that the configuration names and the one before it.

@@ -18,8 +18,8 @@ use gatehouse::{
     gateway::Listeners,
     server::Gatehouse,
     telemetry::{
-        access,
         metrics::{HoldEvent, ReloadOf, ReloadResult},
+        outcome,
     },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -228,7 +228,7 @@ impl Gateway {
     }
 
     /// How many questions of other proxies were decided so.
-    pub fn forward_auth_decisions(&self, outcome: access::Outcome) -> u64 {
+    pub fn forward_auth_decisions(&self, outcome: outcome::Outcome) -> u64 {
         let core = self.running.as_ref().expect("it runs").core();
         core.metrics.forward_auth.of(outcome)
     }
